@@ -1,0 +1,42 @@
+# Everything runs in .venv, which is made when it is first needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run ui test lint types check results clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1	\2/' | expand -t 12
+
+install: $(INSTALLED) ## Make .venv with sweep and all that its development needs
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: $(INSTALLED) ## Search with the softmax loss: 50 trials on the embedded images
+	$(BIN)/sweep run --loss softmax --trials 50
+
+ui: $(INSTALLED) ## Browse the trials
+	$(BIN)/sweep ui
+
+test: $(INSTALLED) ## Run the tests
+	$(BIN)/pytest -n auto --dist loadfile
+
+lint: $(INSTALLED) ## Check style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(INSTALLED) ## Check the types
+	$(BIN)/mypy
+
+check: lint types test ## What CI runs: lint, types, tests
+
+results: $(INSTALLED) ## Remake the README's result table (CIFAR-10, half an hour)
+	$(BIN)/python benchmarks/results.py
+
+clean: ## Remove .venv and caches; mlruns/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

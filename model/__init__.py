@@ -1,0 +1,1 @@
+"""The maths of a linear image classifier: NumPy in, NumPy out."""

@@ -1,0 +1,1 @@
+"""Hyperparameter sweeps of linear image classifiers, tracked in MLflow."""
