@@ -1,0 +1,90 @@
+"""How good predictions are. Labels and predictions are (n,), 0 to k - 1; n is at least 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from model.arrays import Floats, Labels
+
+
+def accuracy(predicted: Labels, labels: Labels) -> float:
+    """The fraction of rows whose label was predicted.
+
+    Raises
+    ------
+    ValueError
+        There are no rows, or not one prediction per label.
+    """
+    if predicted.shape != labels.shape or len(labels) == 0:
+        raise ValueError(
+            "accuracy needs one prediction per label and at least one, "
+            f"got {predicted.shape} predictions and {labels.shape} labels"
+        )
+    return float((predicted == labels).mean(dtype=np.float64))
+
+
+def confusion(predicted: Labels, labels: Labels, classes: int) -> Labels:
+    """Counts (k, k): entry [i, j] is how many rows of class i were taken for class j."""
+    pairs = labels * classes + predicted
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def per_class_accuracy(predicted: Labels, labels: Labels, classes: int) -> Floats:
+    """The fraction of each class's rows that was predicted, (k,); NaN for an absent class."""
+    counts = confusion(predicted, labels, classes)
+    return _ratio(counts.diagonal(), counts.sum(axis=1))
+
+
+def true_class_probability(probabilities: Floats, labels: Labels) -> Floats:
+    """What each row's own class was given, (n,), of probabilities (n, k)."""
+    return probabilities[np.arange(len(labels)), labels]
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationBins:
+    """The rows sorted by confidence, the probability of the predicted class, into equal bins.
+
+    Attributes
+    ----------
+    counts : (bins,), rows in each bin; bin m of M holds m / M < confidence <= (m + 1) / M.
+    confidence : (bins,), their mean confidence; NaN for an empty bin.
+    accuracy : (bins,), the fraction of them predicted rightly; NaN for an empty bin.
+    """
+
+    counts: Labels
+    confidence: Floats
+    accuracy: Floats
+
+
+def calibration_bins(probabilities: Floats, labels: Labels, *, bins: int = 15) -> CalibrationBins:
+    """Compare confidence with accuracy on probabilities (n, k).
+
+    The bins and their default number are those of Guo et al., "On Calibration of Modern Neural
+    Networks", ICML 2017, section 2.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    at = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(at, minlength=bins)
+    return CalibrationBins(
+        counts=counts,
+        confidence=_ratio(np.bincount(at, weights=confidence, minlength=bins), counts),
+        accuracy=_ratio(np.bincount(at, weights=right, minlength=bins), counts),
+    )
+
+
+def expected_calibration_error(bins: CalibrationBins) -> float:
+    """Sum over the bins of counts / n * |accuracy - confidence| (Guo et al., equation 3)."""
+    gaps = np.abs(bins.accuracy - bins.confidence)
+    return float(np.nansum(bins.counts * gaps) / bins.counts.sum())
+
+
+def _ratio(parts: Labels | Floats, counts: Labels) -> Floats:
+    """Parts / counts, and NaN where nothing was counted."""
+    ratios = np.full(len(counts), np.nan)
+    np.divide(parts, counts, out=ratios, where=counts > 0)
+    return ratios

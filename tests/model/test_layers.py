@@ -1,0 +1,19 @@
+import subprocess
+import sys
+
+PROGRAM = """
+import importlib, pkgutil, sys
+import model
+for module in pkgutil.walk_packages(model.__path__, "model."):
+    importlib.import_module(module.name)
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_maths_imports_nothing_of_the_search_around_it():
+    finished = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    imported = set(finished.stdout.split())
+    assert {"model", "numpy"} <= imported
+    assert imported.isdisjoint({"sweep", "optuna", "mlflow", "click", "sklearn", "matplotlib"})
