@@ -1,0 +1,81 @@
+"""Which development rows train and which validate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sweep.data.dataset import little_endian, sha256_of
+from sweep.errors import SweepError
+
+if TYPE_CHECKING:
+    from model.arrays import Labels
+    from sweep.data.dataset import Dataset
+    from sweep.data.source import Source
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which development rows train and which validate: ascending row numbers, none in both."""
+
+    train: Labels
+    val: Labels
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the row numbers."""
+        return sha256_of(little_endian(self.train), little_endian(self.val))
+
+
+def split_rows(
+    source: Source, dataset: Dataset, *, val_size: int | None = None, split_seed: int = 0
+) -> Split:
+    """Part the development rows of a source; `split_seed` matters to a stratified split only.
+
+    Raises
+    ------
+    SweepError
+        `val_size` is out of range, or the data brings its own validation rows.
+    """
+    size = source.default_val_size if val_size is None else val_size
+    if source.split_kind == "given":
+        if size != source.default_val_size:
+            raise SweepError(
+                f"--val-size {size}: {dataset.name} brings its own {source.default_val_size:,} "
+                "validation rows; leave --val-size out"
+            )
+        return _last(len(dataset.rows), size)
+    stratified = source.split_kind == "stratified"
+    classes = len(np.unique(dataset.labels))
+    least, most = classes if stratified else 1, len(dataset.rows) - classes
+    if not least <= size <= most:
+        raise SweepError(
+            f"--val-size {size}: must be from {least} to {most} for the {len(dataset.rows):,} "
+            f"rows and {classes} classes of {dataset.name}"
+        )
+    if not stratified:
+        return _last(len(dataset.rows), size)
+    alone = np.flatnonzero(np.bincount(dataset.labels) == 1)
+    if len(alone):
+        raise SweepError(
+            f"{dataset.name}: a class needs two rows to be split: {len(alone)} classes have one, "
+            f"the first is {dataset.class_names[alone[0]]!r}; add rows, or give X_val and y_val"
+        )
+    return Split(*stratified_split(dataset.labels, size, split_seed))
+
+
+def stratified_split(labels: Labels, size: int, seed: int) -> tuple[Labels, Labels]:
+    """Draw `size` row numbers, every class with its share: (the others, the drawn)."""
+    from sklearn.model_selection import train_test_split
+
+    others, drawn = train_test_split(
+        np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed
+    )
+    return np.sort(others), np.sort(drawn)
+
+
+def _last(n: int, size: int) -> Split:
+    return Split(np.arange(n - size), np.arange(n - size, n))

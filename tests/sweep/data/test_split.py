@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweep.data.dataset import Dataset
+from sweep.data.split import split_rows
+from sweep.errors import SweepError
+
+
+def source(kind, default_val_size=5):
+    return SimpleNamespace(split_kind=kind, default_val_size=default_val_size)
+
+
+def dataset(labels):
+    labels = np.array(labels, np.int64)
+    return Dataset(
+        name="tiny",
+        rows=np.zeros((len(labels), 2), np.uint8),
+        labels=labels,
+        class_names=("zero", "one", "two"),
+        image_shape=None,
+    )
+
+
+TINY = dataset([0, 1, 2] * 10)
+
+
+@given(
+    kind=st.sampled_from(["last", "stratified"]),
+    val_size=st.integers(3, 27),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=50, deadline=None)
+def test_every_row_trains_or_validates_and_none_does_both(kind, val_size, seed):
+    split = split_rows(source(kind), TINY, val_size=val_size, split_seed=seed)
+    assert len(split.val) == val_size
+    assert np.array_equal(np.sort(np.concatenate([split.train, split.val])), np.arange(30))
+    for rows in (split.train, split.val):
+        assert (np.diff(rows) > 0).all()
+
+
+def test_the_last_rows_validate_whatever_the_seed():
+    for seed in (0, 1):
+        split = split_rows(source("last"), TINY, val_size=4, split_seed=seed)
+        assert split.val.tolist() == [26, 27, 28, 29]
+
+
+def test_a_stratified_split_gives_every_class_its_share():
+    split = split_rows(source("stratified"), TINY, val_size=9)
+    assert np.bincount(TINY.labels[split.val]).tolist() == [3, 3, 3]
+
+
+def test_another_seed_is_another_stratified_split_with_another_digest():
+    splits = [split_rows(source("stratified"), TINY, split_seed=seed) for seed in (1, 1, 2)]
+    digests = [split.digest for split in splits]
+    assert digests[0] == digests[1] != digests[2]
+    assert splits[0].val.tolist() == splits[1].val.tolist() != splits[2].val.tolist()
+
+
+def test_the_default_number_of_validation_rows_is_the_sources():
+    assert len(split_rows(source("last", 7), TINY).val) == 7
+
+
+def test_rows_that_the_data_bring_along_validate():
+    split = split_rows(source("given", 6), TINY, val_size=6)
+    assert split.val.tolist() == [24, 25, 26, 27, 28, 29]
+
+
+def test_no_other_number_of_rows_can_be_asked_of_data_that_bring_their_own():
+    with pytest.raises(SweepError, match="--val-size 5: tiny brings its own 6 validation rows"):
+        split_rows(source("given", 6), TINY, val_size=5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "val_size", "allowed"),
+    [
+        ("last", 0, "from 1 to 27"),
+        ("last", 28, "from 1 to 27"),
+        ("stratified", 2, "from 3 to 27"),
+        ("stratified", 28, "from 3 to 27"),
+        ("stratified", -1, "from 3 to 27"),
+    ],
+)
+def test_a_number_out_of_range_is_refused_with_the_range(kind, val_size, allowed):
+    with pytest.raises(SweepError, match=f"--val-size {val_size}: must be {allowed} for the 30"):
+        split_rows(source(kind), TINY, val_size=val_size)
+
+
+def test_a_class_of_one_row_cannot_be_split():
+    with pytest.raises(SweepError, match="1 classes have one, the first is 'two'"):
+        split_rows(source("stratified"), dataset([0, 0, 0, 0, 1, 1, 1, 1, 2]), val_size=3)
+    assert len(split_rows(source("last"), dataset([0, 0, 0, 1, 2]), val_size=2).val) == 2
