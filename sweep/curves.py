@@ -1,0 +1,42 @@
+"""What a trial measured after each epoch, under the names that the stores and figures use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from model.reference import EpochResult
+
+Curves: TypeAlias = dict[str, list[float]]
+"""For each metric its value after every epoch: index i is epoch i + 1."""
+
+METRICS = tuple(
+    f"{rows}/{quantity}" for rows in ("train", "val") for quantity in ("loss", "cost", "accuracy")
+)
+
+
+def point(result: EpochResult) -> dict[str, float]:
+    """Return one epoch's value of every metric, by its name."""
+    return {
+        f"{rows}/{quantity}": getattr(evaluation, quantity)
+        for rows, evaluation in (("train", result.train), ("val", result.val))
+        for quantity in ("loss", "cost", "accuracy")
+    }
+
+
+def new_curves() -> Curves:
+    """Return curves without a point."""
+    return {metric: [] for metric in METRICS}
+
+
+def append(curves: Curves, values: dict[str, float]) -> None:
+    """Add one epoch to the curves, in place."""
+    for metric, value in values.items():
+        curves[metric].append(value)
+
+
+def best_epoch(curves: Curves) -> tuple[int, float]:
+    """Return the epoch (from 1) of the highest validation accuracy, the first of equals, and it."""
+    accuracies = curves["val/accuracy"]
+    index = max(range(len(accuracies)), key=accuracies.__getitem__)
+    return index + 1, accuracies[index]

@@ -1,0 +1,68 @@
+"""What may change a number without a setting changing: versions, BLAS, threads, machine, git."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from typing import TypeAlias
+
+Environment: TypeAlias = dict[str, str]
+
+PACKAGES = ("sweep", "numpy", "scipy", "optuna", "mlflow")
+BLAS_THREADS = 1
+"""Threads of every product in a training: with more, the order of a sum is not the same twice."""
+
+
+@cache
+def environment() -> Environment:
+    """Return, name by name, what a later run is compared with; looked up once per process."""
+    import numpy as np  # noqa: F401 - loads the BLAS that is to be described
+    from threadpoolctl import threadpool_info
+
+    found = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    blas = sorted({f"{i['internal_api']} {i['version']} {i['architecture']}" for i in found})
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+        "blas": "; ".join(blas) or "unknown",
+        "blas_threads": str(BLAS_THREADS),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def differences(recorded: Environment, present: Environment) -> list[str]:
+    """Return a phrase `what recorded -> present` for each entry that is not the same."""
+    return [
+        f"{name} {recorded.get(name, 'unknown')} -> {present.get(name, 'unknown')}"
+        for name in sorted(recorded.keys() | present.keys())
+        if recorded.get(name) != present.get(name)
+    ]
+
+
+@cache
+def git_state() -> dict[str, str]:
+    """Return commit, branch and whether files differ from it, for the working folder.
+
+    Empty outside a checkout, before the first commit, and where git is not installed.
+    """
+    commit, branch = _git("rev-parse", "HEAD"), _git("rev-parse", "--abbrev-ref", "HEAD")
+    status = _git("status", "--porcelain", "--untracked-files=no")
+    if commit is None or branch is None or status is None:
+        return {}
+    return {"commit": commit, "branch": branch, "dirty": str(bool(status))}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            ["git", *arguments],  # noqa: S607 - the user's own git
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
