@@ -1,0 +1,72 @@
+"""Words on figures: whatever a user calls a thing, it is drawn, on one line and in its place."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from matplotlib import font_manager
+
+from sweep.figures.style import FONT, GREY, SMALL_SIZE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+LABEL_LIMIT: Final = 80
+ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
+
+
+def label(text: object) -> str:
+    """`text` as it can be drawn: one line, no control characters, at most 80 characters.
+
+    A character that the font lacks becomes "?", since matplotlib warns of each one.
+    """
+    line = " ".join(str(text).split())
+    visible = "".join(sign for sign in line if not unicodedata.category(sign).startswith("C"))
+    if len(visible) > LABEL_LIMIT:
+        visible = visible[: LABEL_LIMIT - 1] + ELLIPSIS
+    return "".join(sign if ord(sign) in _drawable() else "?" for sign in visible)
+
+
+def headline(figure: Figure, title: str, caption: str) -> None:
+    """Write a title over the figure and, smaller and grey, a caption under it."""
+    width = figure.bbox.width
+    fit(figure.suptitle(label(title), x=0.012, ha="left"), 0.97 * width)
+    text = figure.supxlabel(caption, x=0.012, ha="left", color=GREY, fontsize=SMALL_SIZE)
+    fit(text, 0.97 * width)
+
+
+def say_instead(axes: Axes, reason: str) -> None:
+    """Leave `axes` empty but for the reason why there is nothing to draw."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def fit(text: Text, length: float) -> None:
+    """Shorten `text`, which belongs to a figure, until it is at most `length` pixels long.
+
+    It may be upright. Its first character stays whatever the length.
+    """
+    kept = text.get_text()
+    while len(kept) > 1 and (drawn := max(text.get_window_extent().size)) > length:
+        kept = kept[: max(1, min(len(kept) - 1, int(len(kept) * length / drawn)))]
+        text.set_text(kept.rstrip() + ELLIPSIS)
+
+
+def fit_ticks(axis: Axis, width: float) -> None:
+    """Shorten the fixed tick labels of `axis`, each to at most `width` pixels."""
+    labels = axis.get_ticklabels()
+    for text in labels:
+        fit(text, width)
+    # drawing writes them anew, from this list
+    axis.set_ticklabels([text.get_text() for text in labels])
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    font = font_manager.get_font(font_manager.findfont(FONT))
+    return frozenset(font.get_charmap())

@@ -1,0 +1,88 @@
+"""One look for all figures, and no matplotlib.pyplot: its figures are global and never freed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from matplotlib import rc_context, rcParamsDefault
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.typing import RcKeyType
+
+# Okabe and Ito, "Color Universal Design": told apart by every kind of colour vision.
+BLUE: Final = "#0072B2"
+VERMILLION: Final = "#D55E00"
+GREEN: Final = "#009E73"
+INK: Final = "#222222"
+GREY: Final = "#666666"
+PALE: Final = "#9A9A9A"
+HAIRLINE: Final = "#E4E4E4"
+SEQUENTIAL: Final = "viridis_r"  # dark is more, since pale yellow is lost on white
+
+DPI: Final = 100
+FONT: Final = "DejaVu Sans"  # comes with matplotlib, so a figure looks the same everywhere
+TEXT_SIZE: Final = 10.0
+SMALL_SIZE: Final = 9.0
+
+RC: Final[dict[RcKeyType, Any]] = {
+    # matplotlib's defaults before the user's own; looking up "backend" would import pyplot
+    **{key: rcParamsDefault[key] for key in rcParamsDefault if key != "backend"},
+    "axes.edgecolor": GREY,
+    "axes.formatter.useoffset": False,  # "+4.1e-1" in a corner is overlooked
+    "axes.labelcolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": TEXT_SIZE,
+    "axes.titley": 1.02,  # looking for a free height costs a tenth of the drawing time
+    "figure.constrained_layout.h_pad": 0.09,
+    "figure.constrained_layout.use": False,
+    "figure.constrained_layout.w_pad": 0.07,
+    "figure.facecolor": "white",
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "font.family": FONT,
+    "font.size": TEXT_SIZE,
+    "legend.fontsize": SMALL_SIZE,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "lines.linewidth": 1.8,
+    "text.color": INK,
+    "text.parse_math": False,
+    "text.usetex": False,
+}
+
+styled = rc_context(RC)
+"""Decorator: the function draws in this style, whatever the user's matplotlibrc says."""
+
+
+def new_figure(width: int, height: int, *, layout: Literal["constrained"] | None = None) -> Figure:
+    """A figure of `width` x `height` pixels that no global state knows of.
+
+    The "constrained" layout keeps every label inside the figure, but doubles the drawing time.
+    """
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def dress(axes: Axes) -> None:
+    """Give `axes` its frame, grid and ticks.
+
+    matplotlib makes ticks when it draws, long after the style has been left, so what `RC` would
+    say of them is said here.
+    """
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color=HAIRLINE, linewidth=0.8, linestyle="-", alpha=1.0)
+    axes.tick_params(
+        color=GREY,
+        direction="out",
+        labelcolor=INK,
+        labelfontfamily=FONT,
+        labelsize=SMALL_SIZE,
+        length=3,
+        pad=3.5,
+        width=0.8,
+    )

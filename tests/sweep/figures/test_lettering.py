@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweep.figures.lettering import fit, fit_ticks, headline, label, say_instead
+from sweep.figures.style import new_figure, styled
+
+
+def test_a_label_is_one_line_without_control_characters():
+    assert label("two\nlines\tand \x07bell \u202eturned") == "two lines and bell turned"
+
+
+def test_a_label_of_81_characters_is_cut_at_80():
+    assert label("x" * 80) == "x" * 80
+    assert label("x" * 81) == "x" * 79 + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def test_a_character_that_the_font_lacks_becomes_a_question_mark():
+    assert label("\N{GREEK SMALL LETTER LAMDA} \U0001f680") == "\N{GREEK SMALL LETTER LAMDA} ?"
+
+
+def test_a_label_may_be_of_anything():
+    assert [label(thing) for thing in (25, None, True, 0.5)] == ["25", "None", "True", "0.5"]
+
+
+@given(st.text())
+def test_every_label_is_short_and_drawable(text):
+    drawn = label(text)
+    assert len(drawn) <= 80
+    assert not any(unicodedata.category(sign).startswith("C") for sign in drawn)
+
+
+@pytest.mark.parametrize("name", [r"$\frac{1$", "$$", "a_b^{", "100 %", "\\", "$x$ and $"])
+def test_a_name_that_looks_like_mathematics_is_drawn_as_it_stands(name, pixels):
+    @styled
+    def figure():
+        made = new_figure(400, 200)
+        headline(made, name, label(name))
+        say_instead(made.subplots(), label(name))
+        return made
+
+    assert (pixels(figure())[..., :3] < 128).any()
+
+
+@pytest.mark.parametrize("width", [30, 60, 150])
+def test_a_fitted_text_is_at_most_as_wide_as_asked(width):
+    text = new_figure(400, 100).text(0, 0, "a rather long name of a class")
+    fit(text, width)
+    assert text.get_window_extent().width <= width
+    assert text.get_text().endswith("\N{HORIZONTAL ELLIPSIS}")
+
+
+def test_an_upright_text_is_fitted_by_its_height():
+    text = new_figure(400, 400).text(0, 0, "a rather long name of a class", rotation=90)
+    fit(text, 100)
+    assert 80 < text.get_window_extent().height <= 100
+
+
+def test_a_text_that_fits_already_is_left_alone():
+    text = new_figure(400, 100).text(0, 0, "cat")
+    fit(text, 100)
+    assert text.get_text() == "cat"
+
+
+def test_fitting_ends_even_where_no_text_could_fit():
+    text = new_figure(400, 100).text(0, 0, "wide")
+    fit(text, 0)
+    assert text.get_text() == "w\N{HORIZONTAL ELLIPSIS}"
+
+
+def test_fitted_tick_labels_are_still_short_when_they_are_drawn():
+    figure = new_figure(400, 100)
+    axes = figure.subplots()
+    axes.set_xticks([0, 1], ["a rather long name", "b"])
+    fit_ticks(axes.xaxis, 60)
+    figure.canvas.draw()
+    long, short = axes.get_xticklabels()
+    assert long.get_window_extent().width <= 60
+    assert (long.get_text()[0], short.get_text()) == ("a", "b")

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweep.figures.mosaic import GAP, NAME_HEIGHT, Grid, mosaic
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("cells", "columns"), [(1, 1), (2, 2), (5, 5), (6, 3), (7, 4), (10, 5), (26, 5), (100, 10)]
+)
+def test_images_stand_in_rows_as_equal_as_can_be(cells, columns):
+    assert Grid.of(cells, 32, 32).columns == columns
+
+
+@pytest.mark.parametrize("side", [8, 28, 32])
+def test_ten_images_are_800_to_1000_pixels_wide(side):
+    width, _ = Grid.of(10, side, side).size
+    assert 800 <= width <= 1000
+
+
+@given(st.integers(1, 100), st.integers(1, 90), st.integers(1, 90))
+def test_small_images_grow_by_whole_numbers_and_stay_within_the_width(cells, height, width):
+    grid = Grid.of(cells, height, width)
+    if max(height, width) <= 84:  # the room of a cell where there are ten columns
+        assert grid.cell_height % height == 0
+        assert grid.cell_height * width == grid.cell_width * height
+    assert grid.size[0] <= 940
+
+
+@given(st.integers(1, 100), st.integers(1, 40), st.integers(1, 40))
+def test_cells_lie_within_the_mosaic_and_apart(cells, height, width):
+    grid = Grid.of(cells, height, width)
+    covered = np.zeros(grid.size[::-1], dtype=int)
+    for i in range(cells):
+        left, top = grid.corner(i)
+        assert left >= GAP
+        assert top >= NAME_HEIGHT
+        assert left + grid.cell_width + GAP <= grid.size[0]
+        assert top + grid.cell_height + GAP <= grid.size[1]
+        covered[top - NAME_HEIGHT : top + grid.cell_height, left : left + grid.cell_width] += 1
+    assert covered.max() == 1
+
+
+def test_every_pixel_becomes_a_square_of_its_own_colour():
+    image = np.array([[RED, GREEN], [BLUE, WHITE]], dtype=np.uint8)
+    picture = mosaic(image[None], ["one"])
+    grid = Grid.of(1, 2, 2)
+    left, top = grid.corner(0)
+    cell = picture[top : top + grid.cell_height, left : left + grid.cell_width]
+    half = grid.cell_width // 2
+    np.testing.assert_array_equal(cell, image.repeat(half, axis=0).repeat(half, axis=1))
+
+
+def test_images_stand_in_order_row_by_row():
+    images = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    picture = mosaic(images, [str(i) for i in range(10)])
+    grid = Grid.of(10, 4, 4)
+    corners = [grid.corner(i) for i in range(10)]
+    assert [picture[top, left, 0] for left, top in corners] == list(range(10))
+    assert len({top for _, top in corners}) == 2
+
+
+def test_an_image_too_large_is_made_smaller():
+    image = np.zeros((1, 2000, 1000, 3), dtype=np.uint8)
+    picture = mosaic(image, ["large"])
+    assert picture.shape[0] < 400
+    assert picture.shape[0] > picture.shape[1]
+
+
+def test_the_name_is_written_dark_on_white_above_its_image():
+    images = np.full((2, 4, 4, 3), 200, dtype=np.uint8)
+    picture = mosaic(images, ["cat", ""])
+    grid = Grid.of(2, 4, 4)
+    (left, top), (other, _) = grid.corner(0), grid.corner(1)
+    assert picture[:top, left : left + grid.cell_width].min() < 100
+    assert picture[:top, other:].min() == 255
+
+
+def test_a_long_name_does_not_run_into_the_next_column():
+    images = np.full((10, 4, 4, 3), 200, dtype=np.uint8)
+    picture = mosaic(images, ["W" * 100] + [""] * 9)
+    grid = Grid.of(10, 4, 4)
+    _, top = grid.corner(0)
+    beyond, _ = grid.corner(1)
+    assert picture[:top, beyond:].min() == 255
+
+
+def test_drawing_again_does_not_write_on_the_names_drawn_before():
+    names = ["a", "b"]
+    first = mosaic(np.zeros((2, 4, 4, 3), dtype=np.uint8), names)
+    before = first.copy()
+    mosaic(np.full((2, 4, 4, 3), 255, dtype=np.uint8), names)
+    np.testing.assert_array_equal(first, before)
+    np.testing.assert_array_equal(mosaic(np.zeros((2, 4, 4, 3), dtype=np.uint8), names), before)
+
+
+def test_a_missing_name_is_refused():
+    with pytest.raises(ValueError, match="3 images need as many names, got 2"):
+        mosaic(np.zeros((3, 4, 4, 3), dtype=np.uint8), ["a", "b"])

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from sweep.figures.curves import curves_figure
+from sweep.figures.style import dress, new_figure
+
+DRAW_ALL = """
+import sys
+import numpy as np
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
+from sweep import figures
+
+weights, names, shape = np.ones((2, 12)), ["cat", "dog"], (3, 2, 2)
+trials = [
+    create_trial(value=v, params={"l2": v}, distributions={"l2": FloatDistribution(0.0, 1.0)})
+    for v in (0.1, 0.2)
+]
+study = {"direction": "maximize", "objective": "accuracy"}
+figures.weights_montage(weights, names, shape)
+for figure in (
+    figures.curves_figure({"val/loss": [1.0]}, title="curves"),
+    figures.weights_figure(weights, names, shape, title="weights"),
+    figures.importance_figure({"l2": 1.0}, objective="accuracy"),
+    figures.history_figure(trials, **study),
+    figures.parallel_figure(trials, **study),
+    figures.slice_figure(trials, **study),
+):
+    figure.canvas.draw()
+assert "matplotlib.pyplot" not in sys.modules
+print("drawn")
+"""
+
+
+def test_drawing_every_figure_never_imports_pyplot():
+    run = subprocess.run(
+        [sys.executable, "-c", DRAW_ALL], capture_output=True, text=True, check=False
+    )
+    assert (run.stdout, run.returncode) == ("drawn\n", 0), run.stderr
+
+
+@pytest.mark.parametrize("width", [57, 700, 848, 900])
+def test_a_figure_has_exactly_the_pixels_asked_for(pixels, width):
+    assert pixels(new_figure(width, 114)).shape == (114, width, 4)
+
+
+def test_the_users_own_matplotlib_settings_change_no_pixel(pixels):
+    curves = {"train/loss": [2.0, 1.5], "val/accuracy": [0.3, 0.4]}
+    ours = pixels(curves_figure(curves, title="curves"))
+    taste = {
+        "axes.facecolor": "black",
+        "axes.grid": False,
+        "font.size": 20,
+        "lines.linewidth": 9,
+        "text.color": "white",
+        "xtick.color": "red",
+        "xtick.direction": "in",
+        "ytick.labelsize": 20,
+    }
+    with mpl.rc_context(taste):
+        theirs = pixels(curves_figure(curves, title="curves"))
+    np.testing.assert_array_equal(theirs, ours)
+
+
+def test_drawing_leaves_the_users_own_matplotlib_settings_as_they_were():
+    with mpl.rc_context({"font.size": 20}):
+        curves_figure({}, title="curves")
+        assert mpl.rcParams["font.size"] == 20
+
+
+def test_dressed_axes_have_no_frame_above_and_to_the_right():
+    axes = new_figure(200, 200).subplots()
+    dress(axes)
+    assert [side for side, spine in axes.spines.items() if spine.get_visible()] == [
+        "left",
+        "bottom",
+    ]

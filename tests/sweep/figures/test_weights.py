@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sweep.figures.mosaic import Grid
+from sweep.figures.weights import weights_figure, weights_montage
+
+NAMES = [str(i) for i in range(10)]
+
+
+def weights(classes, image_shape):
+    return np.random.default_rng(0).standard_normal((classes, int(np.prod(image_shape))))
+
+
+def test_the_montage_of_ten_classes_is_an_rgb_image_of_two_rows():
+    montage = weights_montage(weights(10, (3, 32, 32)), NAMES, (3, 32, 32))
+    assert montage.dtype == np.uint8
+    assert montage.shape == (388, 848, 3)
+
+
+def test_a_red_class_and_a_blue_class_are_seen_red_and_blue():
+    pattern = np.zeros((2, 3, 8, 8), dtype=np.float32)
+    pattern[0, 0], pattern[1, 2] = 1, 1
+    montage = weights_montage(pattern.reshape(2, -1), ["red", "blue"], (3, 8, 8))
+    (left, top), (right, _) = (Grid.of(2, 8, 8).corner(i) for i in range(2))
+    assert montage[top, left].tolist() == [255, 128, 128]
+    assert montage[top, right].tolist() == [128, 128, 255]
+
+
+def test_the_pixel_order_is_channel_row_column():
+    pattern = np.zeros((1, 3, 2, 4))
+    pattern[0, 1, 1, 3] = 1  # green, last row, last column
+    montage = weights_montage(pattern.reshape(1, -1), ["corner"], (3, 2, 4))
+    grid = Grid.of(1, 2, 4)
+    left, top = grid.corner(0)
+    last = montage[top + grid.cell_height - 1, left + grid.cell_width - 1]
+    assert last.tolist() == [128, 255, 128]
+    assert montage[top, left].tolist() == [128, 128, 128]
+
+
+@pytest.mark.parametrize(
+    ("classes", "image_shape"),
+    [(2, (1, 8, 8)), (3, (3, 5, 7)), (7, (2, 9, 3)), (10, (1, 1, 1)), (100, (3, 32, 32))],
+)
+def test_any_number_of_classes_and_any_image_shape_make_a_montage(classes, image_shape):
+    names = [f"class {i}" for i in range(classes)]
+    montage = weights_montage(weights(classes, image_shape), names, image_shape)
+    assert montage.ndim == 3
+    assert montage.shape[1] <= 1000
+    assert len(np.unique(montage)) > 2
+
+
+def test_weights_that_are_all_zero_make_a_grey_montage():
+    montage = weights_montage(np.zeros((10, 192)), NAMES, (3, 8, 8))
+    left, top = Grid.of(10, 8, 8).corner(0)
+    assert (montage[top : top + 100, left : left + 100] == 128).all()
+
+
+def test_one_name_too_few_is_refused():
+    with pytest.raises(ValueError, match="10 images need as many names, got 9"):
+        weights_montage(np.zeros((10, 192)), NAMES[:9], (3, 8, 8))
+
+
+def test_the_figure_shows_the_montage_pixel_by_pixel(pixels):
+    values = weights(10, (3, 32, 32))
+    montage = weights_montage(values, NAMES, (3, 32, 32))
+    drawn = pixels(weights_figure(values, NAMES, (3, 32, 32), title="weights"))
+    height, width = montage.shape[:2]
+    np.testing.assert_array_equal(drawn[40 : 40 + height, :width, :3], montage)
+
+
+def test_one_channel_has_a_colour_bar_that_is_symmetric_about_zero():
+    figure = weights_figure(weights(10, (1, 8, 8)), NAMES, (1, 8, 8), title="digits")
+    _, bar = figure.axes
+    low, high = bar.get_ylim()
+    assert low == -high
+
+
+def test_three_channels_have_no_colour_bar_but_a_caption_with_the_scale(words):
+    values = np.full((10, 192), 0.25)
+    figure = weights_figure(values, NAMES, (3, 8, 8), title="weights")
+    assert len(figure.axes) == 1
+    caption = "weight 0 is mid grey, full colour from \N{PLUS-MINUS SIGN}0.25"
+    assert words(figure) == ["weights", caption]
+
+
+@pytest.mark.parametrize(
+    ("classes", "image_shape", "title"),
+    [(2, (1, 8, 8), "a title that is far too long " * 5), (10, (3, 5, 7), r"$\frac{1$")],
+)
+def test_nothing_is_clipped(classes, image_shape, title, fits):
+    names = [r"$\frac{1$"] * classes
+    assert fits(weights_figure(weights(classes, image_shape), names, image_shape, title=title))
