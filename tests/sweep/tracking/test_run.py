@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+from mlflow.artifacts import list_artifacts
+from mlflow.entities import ViewType
+
+from sweep.errors import StoreUnreachableError
+from sweep.tracking.run import FLUSH_POINTS, FLUSH_SECONDS, Run
+from sweep.tracking.tracker import Tracker
+
+
+@pytest.fixture
+def tracker(workspace):
+    del workspace
+    return Tracker("digits")
+
+
+@pytest.fixture
+def run(tracker):
+    return Run.create(tracker, "a run", tags={})
+
+
+@pytest.fixture
+def sent(run, monkeypatch):
+    """Return the batches of metrics that reached the store, as (name, step, value)."""
+    batches = []
+
+    def log_batch(run_id, metrics=(), **_):
+        assert run_id == run.id
+        batches.append([(metric.key, metric.step, metric.value) for metric in metrics])
+
+    monkeypatch.setattr(run.tracker.client, "log_batch", log_batch)
+    return batches
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a list whose last number is the time."""
+    times = [0.0]
+    monkeypatch.setattr("sweep.tracking.run.time.monotonic", lambda: times[-1])
+    return times
+
+
+def test_metrics_wait_and_are_sent_together(run, sent, clock):
+    run._flushed = clock[-1]
+    for step in range(1, 101):
+        run.metrics({"val/loss": 1 / step, "val/accuracy": 0.5}, step)
+    assert sent == []
+    run.flush()
+    (batch,) = sent
+    assert len(batch) == 200
+    assert batch[:2] == [("val/loss", 1, 1.0), ("val/accuracy", 1, 0.5)]
+
+
+def test_metrics_that_have_waited_long_enough_are_sent_with_the_next_ones(run, sent, clock):
+    run._flushed = clock[-1]
+    run.metrics({"val/loss": 1.0}, 1)
+    clock.append(FLUSH_SECONDS)
+    run.metrics({"val/loss": 0.5}, 2)
+    run.metrics({"val/loss": 0.25}, 3)
+    assert [len(batch) for batch in sent] == [2]
+
+
+def test_no_batch_is_larger_than_mlflow_takes(run, sent, clock):
+    run._flushed = clock[-1]
+    run.metrics({f"metric {n}": float(n) for n in range(2 * FLUSH_POINTS + 1)})
+    assert [len(batch) for batch in sent] == [FLUSH_POINTS, FLUSH_POINTS, 1]
+
+
+def test_nothing_is_sent_where_nothing_waits(run, sent):
+    run.flush()
+    run.flush()
+    assert sent == []
+
+
+def test_the_end_sends_what_waits_and_sets_the_status(run):
+    run.metrics({"val/loss": 0.5}, 3)
+    run.end("KILLED")
+    logged = run.tracker.client.get_run(run.id)
+    assert logged.info.status == "KILLED"
+    assert logged.data.metrics == {"val/loss": 0.5}
+    run.resume()
+    assert run.tracker.client.get_run(run.id).info.status == "RUNNING"
+
+
+def test_a_run_whose_block_breaks_is_ended_as_failed(run):
+    with run.ended_if_broken():
+        run.metrics({"val/loss": 0.5}, 1)
+    assert run.tracker.client.get_run(run.id).info.status == "RUNNING"
+    with pytest.raises(KeyboardInterrupt), run.ended_if_broken():
+        raise KeyboardInterrupt
+    assert run.tracker.client.get_run(run.id).info.status == "FAILED"
+    assert run.steps("val/loss") == {1}
+    assert run.steps("val/accuracy") == set()
+
+
+def test_a_run_has_its_tags_note_and_parent_from_the_first(tracker):
+    parent = Run.create(tracker, "parent", tags={"role": "study"})
+    child = Run.create(tracker, "child", tags={"trial": 7}, note="**So**", parent=parent)
+    tags = tracker.client.get_run(child.id).data.tags
+    assert tags["sweep.trial"] == "7"
+    assert tags["mlflow.note.content"] == "**So**"
+    assert tags["mlflow.parentRunId"] == parent.id
+    assert tags["mlflow.runName"] == "child"
+    assert tags["mlflow.user"]
+
+
+def test_tags_are_put_under_our_own_name_and_the_note_is_replaced(run):
+    run.tags({"ending": "complete", "trial": 3})
+    run.note("second")
+    tags = run.tracker.client.get_run(run.id).data.tags
+    assert (tags["sweep.ending"], tags["sweep.trial"]) == ("complete", "3")
+    assert tags["mlflow.note.content"] == "second"
+
+
+def test_images_lie_under_one_key_with_their_steps(run):
+    for step in (1, 20):
+        run.weights_image(np.zeros((4, 4, 3), np.uint8), step)
+    names = [item.path for item in list_artifacts(run_id=run.id, artifact_path="images")]
+    assert names
+    assert all(name.startswith("images/weights+step+") for name in names)
+    assert {name.split("+")[2] for name in names} == {"1", "20"}
+
+
+def test_files_are_kept_as_artifacts(run, workspace):
+    (workspace / "a.txt").write_text("text")
+    run.file(workspace / "a.txt", "folder")
+    assert [item.path for item in list_artifacts(run_id=run.id)] == ["folder"]
+
+
+def test_a_run_that_is_gone_is_said_in_one_line(run):
+    run.tracker.client.delete_run(run.id)
+    run.metrics({"val/loss": 0.5})
+    with pytest.raises(StoreUnreachableError) as failed:
+        run.flush()
+    assert "\n" not in str(failed.value)
+    assert run.id in str(failed.value)
+
+
+def test_the_time_spent_in_the_store_is_counted(run):
+    before = run.tracker.timings.seconds()["tracking"]
+    run.tags({"a": 1})
+    assert run.tracker.timings.seconds()["tracking"] > before
+
+
+def test_runs_are_found_by_their_tags_the_oldest_first(tracker):
+    runs = [Run.create(tracker, str(n), tags={"role": "trial", "trial": n}) for n in range(3)]
+    Run.create(tracker, "other", tags={"role": "study"})
+    assert [run.info.run_id for run in tracker.runs(role="trial")] == [run.id for run in runs]
+    assert [run.info.run_id for run in tracker.runs(role="trial", trial=1)] == [runs[1].id]
+    tracker.client.delete_run(runs[0].id)
+    assert len(tracker.runs(role="trial")) == 2
+    deleted = tracker.client.search_runs([tracker.experiment_id], run_view_type=ViewType.ALL)
+    assert len(deleted) == 4
+
+
+def test_runs_are_found_over_several_pages(tracker, monkeypatch):
+    for number in range(5):
+        Run.create(tracker, str(number), tags={"role": "trial"})
+    search = tracker.client.search_runs
+    pages = []
+
+    def search_in_twos(*given, **more):
+        pages.append(more["page_token"])
+        return search(*given, **more, max_results=2)
+
+    monkeypatch.setattr(tracker.client, "search_runs", search_in_twos)
+    assert len({run.info.run_id for run in tracker.runs(role="trial")}) == 5
+    assert len(pages) == 3
