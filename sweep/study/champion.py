@@ -1,0 +1,95 @@
+"""The chosen trial's model, fetched from its run and checked against the record."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.linear import LinearClassifier
+from sweep.errors import StoreUnreachableError, SweepError
+from sweep.study import attributes
+from sweep.study.results import best_trial
+from sweep.study.training_run import CLASSIFIER_FILE, CLASSIFIER_FOLDER
+from sweep.tracking.champion import champion_run, crown, model_name
+from sweep.tracking.run import Run
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from sweep.study.opening import OpenStudy
+    from sweep.tracking.tracker import Tracker
+
+
+def fetch_classifier(study: OpenStudy, trial: FrozenTrial, tracker: Tracker) -> LinearClassifier:
+    """Return the weights that a trial ended with, from whichever run kept them.
+
+    That is the trial's own run or, where the MLflow store was lost since, a reproduction of it.
+
+    Raises
+    ------
+    SweepError
+        No run has the file, or it is not the one that the study recorded.
+
+    """
+    digest = trial.user_attrs.get(attributes.WEIGHTS_DIGEST)
+    trouble = "no run in MLflow has them"
+    for run in tracker.runs(weights_digest=digest):
+        try:
+            classifier = _download_classifier(run.info.run_id, tracker)
+        except StoreUnreachableError:
+            raise
+        except (SweepError, ValueError) as error:
+            trouble = str(error)
+            continue
+        if classifier.digest == digest:
+            return classifier
+        trouble = f"run {run.info.run_id} has others, of digest {classifier.digest[:12]}"
+    raise SweepError(
+        f"trial {trial.number} of {study.name!r}: the weights that it ended with are gone: "
+        f"{trouble}; `sweep reproduce {study.name} --trial {trial.number}` makes them anew"
+    )
+
+
+def _download_classifier(run_id: str, tracker: Tracker) -> LinearClassifier:
+    from mlflow.artifacts import download_artifacts
+
+    kept = f"{CLASSIFIER_FOLDER}/{CLASSIFIER_FILE}"
+    with tempfile.TemporaryDirectory() as folder:
+        with tracker.reaching():
+            listed = tracker.client.list_artifacts(run_id, CLASSIFIER_FOLDER)
+            if kept not in {item.path for item in listed}:
+                raise SweepError(f"run {run_id} has no {kept}")
+            path = download_artifacts(
+                run_id=run_id, artifact_path=kept, dst_path=folder, tracking_uri=tracker.uri
+            )
+        return LinearClassifier.load(Path(path))
+
+
+def trial_run(study: OpenStudy, trial: FrozenTrial, tracker: Tracker) -> Run | None:
+    """Return the trial's run in this MLflow store, which may be younger than the trial."""
+    found = tracker.runs(role="trial", **study.tags, trial=trial.number)
+    return Run(tracker, found[0].info.run_id) if found else None
+
+
+def crown_chosen(study: OpenStudy, tracker: Tracker) -> str | None:
+    """Register the chosen trial's model as `champion`; None where there is nothing to do.
+
+    Raises
+    ------
+    SweepError
+        The weights are gone.
+
+    """
+    chosen = best_trial(study.settings, study.trials())
+    run = trial_run(study, chosen, tracker) if chosen is not None else None
+    if chosen is None or run is None:
+        return None
+    name = model_name(tracker, study.tags)
+    if champion_run(tracker, name) == run.id:
+        return None
+    classifier = fetch_classifier(study, chosen, tracker)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / CLASSIFIER_FILE
+        classifier.save(path)
+        return crown(run, path, classifier, name=name, tags=study.tags)

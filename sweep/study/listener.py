@@ -1,0 +1,46 @@
+"""What a running study tells whoever watches it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from sweep.study.ending import Ending
+
+
+class Listener(Protocol):
+    """Receives the events of a study, in order."""
+
+    def trial_began(self, number: int) -> None:
+        """Trial `number` is about to train."""
+
+    def epoch_ended(self, number: int, epoch: int, value: float) -> None:
+        """The objective's value after `epoch`, counted from 1."""
+
+    def trial_ended(
+        self, number: int, ending: Ending, reason: str, best: FrozenTrial | None
+    ) -> None:
+        """Trial `number` ended; `best` is the best complete trial so far."""
+
+    def warned(self, text: str) -> None:
+        """Something went wrong that does not end the study."""
+
+
+class Silence:
+    """A listener that says nothing."""
+
+    def trial_began(self, number: int) -> None:
+        """Say nothing."""
+
+    def epoch_ended(self, number: int, epoch: int, value: float) -> None:
+        """Say nothing."""
+
+    def trial_ended(
+        self, number: int, ending: Ending, reason: str, best: FrozenTrial | None
+    ) -> None:
+        """Say nothing."""
+
+    def warned(self, text: str) -> None:
+        """Say nothing."""

@@ -1,0 +1,120 @@
+"""Create a study or go on with it, with just the settings it was begun with."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from sweep.errors import SweepError
+from sweep.settings import Settings
+from sweep.study import attributes
+from sweep.study.storage import reaching_store
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """A study of the store with the settings that it recorded."""
+
+    optuna: optuna.Study
+    settings: Settings
+    identity: str
+    """Tells this study's runs from those of a namesake, where folders share an MLflow server."""
+    storage: BaseStorage
+
+    @property
+    def name(self) -> str:
+        """The study's name, in both stores."""
+        return self.settings.study
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that all runs of this study carry, and no other's."""
+        return {"study": self.name, "study_id": self.identity}
+
+    def trial_id(self, number: int) -> int:
+        """Return the storage's own id of a trial, which annotates it without reading it first."""
+        study_id = self.storage.get_study_id_from_name(self.name)
+        return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials, by number."""
+        with reaching_store():
+            return self.optuna.get_trials(deepcopy=False)
+
+
+def begin_study(settings: Settings, storage: BaseStorage) -> OpenStudy:
+    """Create the study, or open it where it exists with the same settings."""
+    import optuna
+
+    with reaching_store():
+        with contextlib.suppress(optuna.exceptions.DuplicatedStudyError):
+            optuna.create_study(
+                study_name=settings.study, storage=storage, direction=settings.direction
+            )
+        study = optuna.load_study(study_name=settings.study, storage=storage)
+        if _is_bare(study, settings.direction):
+            record = {**settings.record(), "study_id": uuid4().hex}
+            study.set_user_attr(attributes.SETTINGS, record)
+    existing = load_study(settings.study, storage)
+    differences = existing.settings.differences(settings)
+    if differences:
+        raise SweepError(
+            f"study {settings.study!r} was begun with other settings (recorded -> now): "
+            f"{'; '.join(differences)}; give the recorded ones to go on with it, or name a new "
+            "one with --study"
+        )
+    return existing
+
+
+def _is_bare(study: optuna.Study, direction: str) -> bool:
+    """Whether nothing stands in it: just made, or its process ended before it said what it is."""
+    directions = [way.name.lower() for way in study.directions]
+    return directions == [direction] and not study.user_attrs and not study.get_trials()
+
+
+def load_study(name: str, storage: BaseStorage) -> OpenStudy:
+    """Open a study by its name."""
+    import optuna
+
+    try:
+        with reaching_store():
+            study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError as error:
+        names = ", ".join(study_names(storage)) or "none yet"
+        raise SweepError(f"no study is named {name!r} here; there are: {names}") from error
+    record = study.user_attrs.get(attributes.SETTINGS)
+    if record is None:
+        raise SweepError(
+            f"study {name!r} was not begun by sweep: it records no settings; "
+            "name a new one with --study"
+        )
+    plain = {key: value for key, value in record.items() if key != "study_id"}
+    return OpenStudy(study, Settings.from_record(plain), record.get("study_id", name), storage)
+
+
+def recorded_studies(storage: BaseStorage) -> list[OpenStudy]:
+    """Open every study that sweep began, in alphabetical order."""
+    import optuna
+
+    with reaching_store():
+        summaries = optuna.get_all_study_summaries(storage)
+    return [
+        load_study(summary.study_name, storage)
+        for summary in sorted(summaries, key=lambda summary: summary.study_name)
+        if attributes.SETTINGS in summary.user_attrs
+    ]
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    """Return the names of all studies of the store, in alphabetical order."""
+    import optuna
+
+    with reaching_store():
+        return sorted(optuna.get_all_study_names(storage))

@@ -1,0 +1,97 @@
+"""Make the two stores agree again after a death: Optuna's is the truth, MLflow's the copy.
+
+Run twice in a row, the second time changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from model.hyperparameters import Hyperparameters
+from sweep.study import attributes
+from sweep.study.ending import Ending
+from sweep.study.results import ending
+from sweep.study.storage import reaching_store
+from sweep.study.training_run import LEARNING_RATE, WHOLE, log_best, parameters
+from sweep.study.trial_life import create_trial_run, tell
+from sweep.tracking.provenance import log_provenance
+from sweep.tracking.run import Run
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from sweep.data import Prepared
+    from sweep.study.opening import OpenStudy
+
+DIED = "the process ended without a word"
+
+
+def heal(study: OpenStudy) -> int:
+    """Finish the trials that a dead process left running; return how many.
+
+    The caller holds the study's lock, so nobody is training them. A trial that had saved how it
+    ended gets that ending, every other one counts as interrupted and will be asked again.
+    """
+    from optuna.trial import TrialState
+
+    left = [trial for trial in study.trials() if trial.state == TrialState.RUNNING]
+    for trial in left:
+        how = Ending(trial.user_attrs.get(attributes.ENDING, Ending.INTERRUPTED))
+        if how == Ending.INTERRUPTED:
+            trial_id = study.trial_id(trial.number)
+            with reaching_store():
+                study.storage.set_trial_user_attr(trial_id, attributes.REASON, DIED)
+                study.storage.set_trial_user_attr(trial_id, attributes.ENDING, str(how))
+        tell(study, trial.number, how, trial.user_attrs.get(attributes.CURVES, {}))
+    return len(left)
+
+
+def reconcile(study: OpenStudy, parent: Run, data: Prepared) -> int:
+    """Give every finished trial one MLflow run of the matching status; return what changed."""
+    found = parent.tracker.runs(role="trial", **study.tags)
+    runs = {int(run.data.tags["sweep.trial"]): run for run in found}
+    changes = 0
+    for trial in study.trials():
+        how, run = ending(trial), runs.get(trial.number)
+        if how is None:
+            continue
+        if run is None:
+            attempt = trial.user_attrs.get(attributes.ATTEMPT, 1)
+            fresh = create_trial_run(study, trial.number, attempt, parent)
+            _complete(fresh, study, trial, how, data)
+        elif f"sweep.{WHOLE}" not in run.data.tags:
+            _complete(Run(parent.tracker, run.info.run_id), study, trial, how, data)
+        elif run.info.status != how.mlflow_status:
+            Run(parent.tracker, run.info.run_id).end(how.mlflow_status)
+        else:
+            continue
+        changes += 1
+    return changes
+
+
+def _complete(run: Run, study: OpenStudy, trial: FrozenTrial, how: Ending, data: Prepared) -> None:
+    """Log what the run lacks of the trial's record; its images and weights stand in no record."""
+    settings = study.settings
+    log_provenance(run, settings.data, data)
+    if len(trial.params) == len(settings.space.axes):
+        hyperparameters = Hyperparameters(**trial.params)
+        seed = trial.user_attrs[attributes.SEED]
+        run.parameters(
+            parameters(hyperparameters, loss=settings.loss, epochs=settings.epochs, seed=seed)
+        )
+        curves = trial.user_attrs.get(attributes.CURVES, {})
+        rates = [hyperparameters.rate(epoch) for epoch in range(len(curves.get("val/loss", [])))]
+        for metric, values in {**curves, LEARNING_RATE: rates}.items():
+            there = run.steps(metric)
+            for epoch, value in enumerate(values, start=1):
+                if epoch not in there:
+                    run.metrics({metric: value}, epoch)
+        if curves.get("val/accuracy") and not run.steps("best/epoch"):
+            log_best(run, curves)
+    run.flush()
+    known = {
+        "reason": trial.user_attrs.get(attributes.REASON),
+        "weights_digest": trial.user_attrs.get(attributes.WEIGHTS_DIGEST),
+    }
+    run.tags({"ending": how, **{key: value for key, value in known.items() if value}, WHOLE: True})
+    run.end(how.mlflow_status)

@@ -1,0 +1,96 @@
+"""The test rows: opened by one command only, which keeps count of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from model.metrics import accuracy, per_class_accuracy
+from sweep.intervals import accuracy_interval
+from sweep.study import attributes
+from sweep.study.champion import fetch_classifier
+from sweep.study.storage import reaching_store
+from sweep.study.training_run import metric_name
+from sweep.tracking.run import Run
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from model.linear import LinearClassifier
+    from sweep.data import Source
+    from sweep.study.opening import OpenStudy
+    from sweep.tracking.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class HeldOutResult:
+    """The accuracy on the test rows, as fractions, with Wilson's 95 % interval."""
+
+    accuracy: float
+    low: float
+    high: float
+    rows: int
+    per_class: dict[str, float]
+
+    def record(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def evaluate_on_test_rows(classifier: LinearClassifier, source: Source) -> HeldOutResult:
+    """Open the test rows and evaluate a classifier on them."""
+    rows = source.test()
+    predicted = classifier.predict(rows.rows)
+    share = accuracy(predicted, rows.labels)
+    low, high = accuracy_interval(share, len(rows.labels))
+    shares = per_class_accuracy(predicted, rows.labels, len(classifier.class_names))
+    return HeldOutResult(
+        accuracy=share,
+        low=low,
+        high=high,
+        rows=len(rows.labels),
+        per_class={
+            name: float(value)
+            for name, value in zip(classifier.class_names, shares, strict=True)
+            if value == value  # noqa: PLR0124 - NaN: a class without test rows
+        },
+    )
+
+
+def log_test_result(run: Run, result: HeldOutResult, step: int) -> None:
+    """Log a test result as metrics; the step is how often the rows have been opened."""
+    run.metrics(
+        {
+            "test/accuracy": result.accuracy,
+            "test/accuracy_low": result.low,
+            "test/accuracy_high": result.high,
+            **{
+                f"test_accuracy_of/{metric_name(name)}": share
+                for name, share in result.per_class.items()
+            },
+        },
+        step,
+    )
+    run.flush()
+
+
+def open_test_rows(
+    study: OpenStudy, trial: FrozenTrial, source: Source, tracker: Tracker
+) -> tuple[HeldOutResult, int]:
+    """Evaluate the chosen trial on the test rows; return how often they have been opened."""
+    if not source.has_test:
+        source.test()  # says so, before anything is counted
+    classifier = fetch_classifier(study, trial, tracker)
+    openings = [*study.optuna.user_attrs.get(attributes.TEST_OPENINGS, [])]
+    openings.append({"trial": trial.number, "time": datetime.now(UTC).isoformat()})
+    with reaching_store():  # counted before anything is seen
+        study.optuna.set_user_attr(attributes.TEST_OPENINGS, openings)
+    result = evaluate_on_test_rows(classifier, source)
+    for shown_on in (
+        {"role": "trial", **study.tags, "trial": trial.number},
+        {"role": "study", **study.tags},
+    ):
+        for run in tracker.runs(**shown_on):
+            log_test_result(Run(tracker, run.info.run_id), result, len(openings))
+    return result, len(openings)

@@ -1,0 +1,282 @@
+import os
+import signal
+from collections import Counter
+from itertools import chain, repeat
+
+import pytest
+
+from model.reference import DivergedError
+from sweep.errors import StoreUnreachableError, SweepError
+from sweep.study import attributes
+from sweep.study.ending import Ending
+from sweep.study.interrupts import InterruptedStudyError
+from sweep.study.listener import Silence
+from sweep.study.loop import Budget
+from sweep.study.results import tally
+
+pytestmark = pytest.mark.usefixtures("no_figures")
+
+
+class Signals(Silence):
+    """Sends this process a signal when a trial reaches an epoch, or, at None, has ended."""
+
+    def __init__(self, at, number=signal.SIGINT):
+        self.at = at
+        self.number = number
+
+    def epoch_ended(self, number, epoch, value):
+        del value
+        self._send(number, epoch)
+
+    def trial_ended(self, number, ending, reason, best):
+        del ending, reason, best
+        self._send(number, None)
+
+    def _send(self, *now):
+        if now == self.at:
+            os.kill(os.getpid(), self.number)
+
+
+def with_endings(monkeypatch, endings):
+    """Let the trainings end in turn as told, whatever they come to."""
+    turns = iter(endings)
+
+    def drive(epochs, take, *_):
+        how = next(turns)
+        take(next(epochs))
+        return how, "" if how == Ending.COMPLETE else f"made {how}"
+
+    monkeypatch.setattr("sweep.study.loop.drive", drive)
+
+
+def endings(loop):
+    return [trial.user_attrs[attributes.ENDING] for trial in loop.study.trials()]
+
+
+def parent(loop):
+    (run,) = loop.tracker.runs(role="study")
+    return run
+
+
+def stopped(loop, trials):
+    with pytest.raises(InterruptedStudyError) as raised:
+        loop.run(Budget(trials))
+    return raised.value
+
+
+def test_every_ending_stands_in_both_stores_and_the_study_goes_on(
+    tiny_study, monkeypatch, in_both_stores
+):
+    how = [Ending.COMPLETE, Ending.DIVERGED, Ending.PRUNED, Ending.ERROR, Ending.COMPLETE]
+    with_endings(monkeypatch, how)
+    loop = tiny_study()
+    assert loop.run(Budget(3)) == "3 of 3 trials finished"
+    assert endings(loop) == how
+    in_both_stores(loop.study, loop.tracker)
+    assert parent(loop).info.status == "FINISHED"
+
+
+def test_complete_and_pruned_trials_count_and_failed_ones_do_not(tiny_study, monkeypatch):
+    with_endings(monkeypatch, [Ending.ERROR, Ending.PRUNED, Ending.ERROR, Ending.COMPLETE])
+    loop = tiny_study()
+    loop.run(Budget(2))
+    assert str(tally(loop.study.trials())) == "1 complete, 1 pruned, 2 failed"
+
+
+def test_a_finished_study_is_left_as_it_is_and_a_larger_one_does_what_is_missing(tiny_study):
+    loop = tiny_study()
+    loop.run(Budget(2))
+    before = loop.study.trials()
+    assert tiny_study().run(Budget(2)) == "2 of 2 trials were finished already"
+    assert loop.study.trials() == before
+    assert tiny_study().run(Budget(3)) == "3 of 3 trials finished"
+    assert loop.study.trials()[:2] == before
+    assert len(loop.study.trials()) == 3
+
+
+def test_the_parts_of_a_study_add_up_to_the_whole(tiny_study, outcome):
+    whole = tiny_study(study_name="whole")
+    whole.run(Budget(3))
+    parts = tiny_study(study_name="parts")
+    for trials in (1, 3):
+        parts.run(Budget(trials))
+    assert outcome(parts.study) == outcome(whole.study)
+
+
+def test_a_trial_that_diverges_fails_with_its_epoch_and_the_next_one_is_tried(
+    tiny_study, monkeypatch
+):
+    from sweep.study.loop import train_trial
+
+    tried = []
+
+    def train(*given, **more):
+        tried.append(given)
+        results = train_trial(*given, **more)
+        yield next(results)
+        if len(tried) == 1:
+            raise DivergedError(2, "the training cost is nan")
+        yield from results
+
+    monkeypatch.setattr("sweep.study.loop.train_trial", train)
+    loop = tiny_study()
+    loop.run(Budget(1))
+    first, second = loop.study.trials()
+    assert first.user_attrs[attributes.REASON] == "diverged in epoch 2: the training cost is nan"
+    assert list(first.intermediate_values) == [1]
+    assert second.user_attrs[attributes.ENDING] == Ending.COMPLETE
+
+
+def test_ten_failures_in_a_row_end_the_study_with_the_last_reason(tiny_study, monkeypatch):
+    with_endings(monkeypatch, chain([Ending.COMPLETE], repeat(Ending.DIVERGED)))
+    loop = tiny_study()
+    with pytest.raises(SweepError) as failed:
+        loop.run(Budget(5))
+    assert str(failed.value) == (
+        "study 'tiny-softmax': 10 trials in a row failed, the last because: made diverged; "
+        "narrow the space, e.g. --set learning_rate=1e-4:1e-2:log"
+    )
+    assert failed.value.exit_code == 1
+    assert Counter(endings(loop)) == {Ending.COMPLETE: 1, Ending.DIVERGED: 10}
+    assert parent(loop).info.status == "FAILED"
+
+
+def test_failures_that_do_not_follow_one_another_do_not_end_the_study(tiny_study, monkeypatch):
+    monkeypatch.setattr("sweep.study.loop.FAILURES_IN_A_ROW", 3)
+    two = [Ending.ERROR, Ending.DIVERGED]
+    with_endings(monkeypatch, [*two, Ending.PRUNED, *two, Ending.COMPLETE])
+    assert tiny_study().run(Budget(2)) == "2 of 2 trials finished"
+
+
+def test_no_trial_begins_after_the_time_is_up(tiny_study):
+    loop = tiny_study()
+    assert loop.run(Budget(5, seconds=1e-9)) == "the time of 1e-09 s is up"
+    assert loop.study.trials() == []
+    assert parent(loop).info.status == "FINISHED"
+
+
+def test_a_grid_ends_with_its_last_point(tiny_study):
+    overrides = ("l2=0.1,0.01", "learning_rate=0.01", "decay_period=10", "batch_size=25,50")
+    loop = tiny_study(sampler="grid", overrides=overrides)
+    assert loop.run(Budget(50)) == "the grid has no point left"
+    tried = {(t.params["l2"], t.params["batch_size"]) for t in loop.study.trials()}
+    assert tried == {(0.1, 25), (0.1, 50), (0.01, 25), (0.01, 50)}
+    assert len(loop.study.trials()) == 4
+
+
+def test_the_loss_is_minimised_where_it_is_the_objective(tiny_study):
+    loop = tiny_study(objective="val-loss")
+    loop.run(Budget(2))
+    assert loop.study.optuna.best_trial.value == min(
+        trial.user_attrs[attributes.CURVES]["val/loss"][-1] for trial in loop.study.trials()
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_trial_and_the_study_in_order(tiny_study, in_both_stores, number, code):
+    loop = tiny_study(epochs=4)
+    loop.listener = Signals((1, 2), number)
+    error = stopped(loop, 3)
+    assert str(error) == (
+        f"study 'tiny-softmax' stopped by {number.name}: 1 complete, 0 pruned, 1 failed; "
+        "the same command goes on from here"
+    )
+    assert error.exit_code == code
+    broken = loop.study.trials()[1]
+    assert broken.user_attrs[attributes.REASON] == f"stopped by {number.name}"
+    assert list(broken.intermediate_values) == [1, 2]
+    in_both_stores(loop.study, loop.tracker)
+    assert parent(loop).info.status == "KILLED"
+
+
+def test_interrupted_and_resumed_a_study_is_the_unbroken_one(tiny_study, outcome, in_both_stores):
+    # More than ten trials: TPE draws at random before that, the median pruner waits for five.
+    options = {"sampler": "tpe", "pruner": "median", "epochs": 3}
+    whole = tiny_study(study_name="whole", **options)
+    whole.run(Budget(12))
+    assert {Ending.COMPLETE, Ending.PRUNED} == set(endings(whole))
+
+    for number, at in (
+        (signal.SIGINT, (0, 1)),
+        (signal.SIGTERM, (4, 2)),
+        (signal.SIGINT, (12, 1)),
+    ):
+        loop = tiny_study(study_name="broken", **options)
+        loop.listener = Signals(at, number)
+        stopped(loop, 12)
+    loop = tiny_study(study_name="broken", **options)
+    loop.run(Budget(12))
+    assert endings(loop).count(Ending.INTERRUPTED) == 3
+    assert outcome(loop.study) == outcome(whole.study)
+    in_both_stores(loop.study, loop.tracker)
+    attempts = [trial.user_attrs[attributes.ATTEMPT] for trial in loop.study.trials()]
+    assert attempts[:2] == [1, 2]
+
+
+def test_a_signal_between_two_trials_begins_no_further_one(tiny_study):
+    loop = tiny_study()
+    loop.listener = Signals((0, None))
+    assert "1 complete, 0 pruned, 0 failed" in str(stopped(loop, 3))
+
+
+def test_a_signal_after_the_last_trial_leaves_a_finished_study(tiny_study):
+    loop = tiny_study()
+    loop.listener = Signals((1, None))
+    assert loop.run(Budget(2)) == "2 of 2 trials finished"
+    assert parent(loop).info.status == "FINISHED"
+
+
+def test_a_store_that_goes_away_ends_the_run_and_the_next_one_repairs_it(
+    tiny_study, monkeypatch, in_both_stores
+):
+    def gone(*_):
+        raise StoreUnreachableError("MLflow is gone")
+
+    loop = tiny_study()
+    with monkeypatch.context() as away:
+        away.setattr("sweep.tracking.run.Run.metrics", gone)
+        with pytest.raises(StoreUnreachableError, match="MLflow is gone"):
+            loop.run(Budget(2))
+    assert str(tally(loop.study.trials())) == "0 complete, 0 pruned, 0 failed, 1 running"
+    tiny_study().run(Budget(2))
+    assert endings(loop) == [Ending.INTERRUPTED, Ending.COMPLETE, Ending.COMPLETE]
+    in_both_stores(loop.study, loop.tracker)
+
+
+def test_a_champion_that_cannot_be_registered_is_said_and_the_study_is_done(
+    tiny_study, monkeypatch
+):
+    def no_weights(*_):
+        raise SweepError("the weights are gone")
+
+    said = []
+    monkeypatch.setattr("sweep.study.loop.crown_chosen", no_weights)
+    loop = tiny_study()
+    monkeypatch.setattr(loop.listener, "warned", said.append)
+    assert loop.run(Budget(1)) == "1 of 1 trials finished"
+    assert said == ["no champion is registered: the weights are gone"]
+    assert parent(loop).info.status == "FINISHED"
+
+
+def test_the_watcher_hears_of_every_trial_and_epoch_in_order(tiny_study, monkeypatch):
+    heard = []
+    loop = tiny_study()
+    for event in ("trial_began", "epoch_ended", "trial_ended"):
+        monkeypatch.setattr(
+            loop.listener, event, lambda *given, event=event: heard.append((event, *given[:2]))
+        )
+    loop.run(Budget(1))
+    assert heard == [
+        ("trial_began", 0),
+        ("epoch_ended", 0, 1),
+        ("epoch_ended", 0, 2),
+        ("trial_ended", 0, Ending.COMPLETE),
+    ]
+
+
+def test_the_time_is_told_by_its_parts(tiny_study):
+    loop = tiny_study()
+    loop.run(Budget(1))
+    seconds = loop.timings.seconds()
+    assert {"sampling", "training", "other"} <= seconds.keys()
+    assert all(value >= 0 for value in seconds.values())

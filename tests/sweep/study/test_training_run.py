@@ -1,0 +1,195 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow.utils.validation import _validate_metric_name
+
+from model.hyperparameters import Hyperparameters
+from model.linear import LinearClassifier
+from model.losses import SOFTMAX
+from model.reference import EpochResult, Evaluation, Rows
+from model.standardise import Standardiser
+from sweep.data import Prepared
+from sweep.study.ending import Ending
+from sweep.study.training_run import WHOLE, TrainingRun, metric_name, parameters
+from sweep.timings import Timings
+
+GIVEN = {
+    "l2": 0.1,
+    "learning_rate": 0.01,
+    "decay_period": 10,
+    "batch_size": 50,
+    "flip_probability": 0.2,
+}
+
+
+class Recorder:
+    """Stands in for an MLflow run."""
+
+    def __init__(self):
+        self.tracker = self
+        self.timings = Timings()
+        self.points, self.images, self.figures, self.set_tags = [], {}, {}, {}
+        self.classifier = None
+        self.sent = 0
+
+    def metrics(self, values, step=0):
+        self.points += [(name, step, value) for name, value in values.items()]
+
+    def weights_image(self, image, step):
+        self.images[step] = image
+
+    def figure(self, figure, path):
+        self.figures[path] = figure
+
+    def file(self, path, folder):
+        assert (Path(path).name, folder) == ("classifier.npz", "classifier")
+        self.classifier = LinearClassifier.load(path)
+
+    def flush(self):
+        self.sent = len(self.points)
+
+    def tags(self, values):
+        assert self.sent == len(self.points), "metrics are sent before the run is called whole"
+        self.set_tags |= values
+
+    def last(self, name):
+        return [(step, value) for metric, step, value in self.points if metric == name][-1]
+
+
+@pytest.fixture
+def run():
+    return Recorder()
+
+
+def prepared(image_shape=(1, 2, 2)):
+    rows = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]], np.float32)
+    labels = np.array([0, 1, 1, 0])
+    return Prepared(
+        name="squares",
+        training=Rows(rows, labels),
+        validation=Rows(rows, labels),
+        standardiser=Standardiser.fit(rows),
+        class_names=("flat/bed", "tall", "unseen"),
+        image_shape=image_shape,
+        data_digest="d" * 64,
+        split_digest="s" * 64,
+    )
+
+
+def result(epoch, accuracy=0.5):
+    weights = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [-1, -1, -1, -1]], np.float32)
+    return EpochResult(
+        epoch=epoch,
+        learning_rate=0.25,
+        train=Evaluation(loss=1.0, cost=1.5, accuracy=0.75),
+        val=Evaluation(loss=2.0, cost=2.5, accuracy=accuracy),
+        weights=weights,
+        bias=np.zeros(3, np.float32),
+    )
+
+
+def test_parameters_have_log10_twins_because_the_axes_of_the_ui_are_linear():
+    values = parameters(Hyperparameters(**GIVEN), loss="bce", epochs=7, seed=3)
+    assert values == GIVEN | {
+        "loss": "bce",
+        "epochs": 7,
+        "seed": 3,
+        "decay_factor": 0.5,
+        "log10_l2": -1.0,
+        "log10_learning_rate": -2.0,
+    }
+
+
+def test_no_l2_has_no_logarithm():
+    values = parameters(Hyperparameters(**GIVEN | {"l2": 0.0}), loss="bce", epochs=7, seed=3)
+    assert "log10_l2" not in values
+
+
+def test_every_epoch_is_recorded_under_its_own_step(run):
+    training = TrainingRun(run, prepared(), "softmax")
+    first = training.record(result(1, 0.25))
+    training.record(result(2, 0.5))
+    assert first == {
+        "train/loss": 1.0,
+        "train/cost": 1.5,
+        "train/accuracy": 0.75,
+        "val/loss": 2.0,
+        "val/cost": 2.5,
+        "val/accuracy": 0.25,
+    }
+    assert training.curves["val/accuracy"] == [0.25, 0.5]
+    assert [point for point in run.points if point[0] == "val/accuracy"] == [
+        ("val/accuracy", 1, 0.25),
+        ("val/accuracy", 2, 0.5),
+    ]
+    assert ("train/learning_rate", 1, 0.25) in run.points
+
+
+def test_weights_are_drawn_before_training_at_chosen_epochs_and_at_the_end(run):
+    training = TrainingRun(run, prepared(), "softmax")
+    training.begin(seed=3)
+    for epoch in range(1, 8):
+        training.record(result(epoch))
+    assert sorted(run.images) == [0, 1, 2, 5]
+    training.log_ending(Ending.COMPLETE, "", title="t")
+    assert sorted(run.images) == [0, 1, 2, 5, 7]
+    assert all(image.dtype == np.uint8 and image.shape[2] == 3 for image in run.images.values())
+
+
+def test_without_an_image_shape_no_weights_are_drawn(run):
+    training = TrainingRun(run, prepared(image_shape=None), "softmax")
+    training.begin(seed=3)
+    training.record(result(1))
+    training.log_ending(Ending.COMPLETE, "", title="t")
+    assert run.images == {}
+    assert list(run.figures) == ["figures/curves.png"]
+
+
+def test_the_end_keeps_the_best_epoch_the_figures_and_the_classifier(run):
+    training = TrainingRun(run, prepared(), "softmax")
+    for epoch, accuracy in enumerate((0.25, 0.75, 0.75, 0.5), start=1):
+        training.record(result(epoch, accuracy))
+    training.log_ending(Ending.PRUNED, "fell behind", title="t")
+    assert run.last("best/val_accuracy") == (0, 0.75)
+    assert run.last("best/epoch") == (0, 2)
+    assert set(run.figures) == {"figures/curves.png", "figures/class_weights.png"}
+    kept = training.classifier()
+    assert kept is not None
+    assert run.classifier.digest == kept.digest
+    assert run.classifier.loss is SOFTMAX
+    assert run.set_tags == {
+        "ending": "pruned",
+        "reason": "fell behind",
+        "weights_digest": kept.digest,
+        WHOLE: True,
+    }
+
+
+def test_accuracy_is_told_for_each_class_that_has_validation_rows(run):
+    training = TrainingRun(run, prepared(), "softmax")
+    training.record(result(1))
+    training.log_ending(Ending.COMPLETE, "", title="t")
+    told = {name: value for name, _, value in run.points if name.startswith("val_accuracy_of/")}
+    assert told == {"val_accuracy_of/flat_bed": 1.0, "val_accuracy_of/tall": 0.5}
+
+
+def test_a_training_without_an_epoch_leaves_its_ending_alone(run):
+    training = TrainingRun(run, prepared(), "softmax")
+    training.log_ending(Ending.DIVERGED, "diverged in epoch 1", title="t")
+    assert training.classifier() is None
+    assert (run.points, run.figures, run.classifier) == ([], {}, None)
+    assert run.set_tags == {
+        "ending": "diverged",
+        "reason": "diverged in epoch 1",
+        WHOLE: True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("cat", "cat"), ("a/b:c", "a_b_c"), ("Katze (groß)", "Katze _groß_"), ("x" * 99, "x" * 80)],
+)
+def test_a_metric_name_holds_only_what_mlflow_takes(text, name):
+    assert metric_name(text) == name
+    _validate_metric_name(name)

@@ -1,0 +1,144 @@
+import pytest
+from optuna.trial import TrialState
+
+from sweep.objective import train_trial
+from sweep.study import attributes
+from sweep.study.asking import ask
+from sweep.study.ending import Ending
+from sweep.study.study_run import open_study_run
+from sweep.study.trial_life import TrialLife, create_trial_run, tell, trial_title
+
+
+@pytest.fixture
+def begun(tiny_study, no_figures):
+    """Return a study's loop, its own run and its first trial, asked and begun."""
+    del no_figures
+    loop = tiny_study()
+    parent = open_study_run(loop.study, loop.tracker, loop.data)
+    asked = ask(loop.study)
+    return loop, parent, TrialLife(loop.study, asked, parent, loop.data, loop.timings)
+
+
+def trained(loop, life):
+    asked, settings = life.asked, loop.study.settings
+    for result in train_trial(
+        loop.data,
+        asked.hyperparameters,
+        loss=settings.loss,
+        epochs=settings.epochs,
+        seed=asked.seed,
+    ):
+        life.record(result)
+
+
+def test_the_run_is_there_and_known_to_the_trial_before_an_epoch_is_trained(begun):
+    loop, parent, _ = begun
+    (trial,) = loop.study.trials()
+    (run,) = loop.tracker.runs(role="trial")
+    assert trial.state == TrialState.RUNNING
+    assert trial.user_attrs[attributes.TRIAL_RUN] == run.info.run_id
+    assert run.info.status == "RUNNING"
+    assert run.data.tags["mlflow.parentRunId"] == parent.id
+    assert run.data.tags["sweep.attempt"] == "1"
+    assert run.data.params["l2"] == "0.1"
+    assert run.data.params["log10_l2"] == "-1.0"
+    assert run.data.params["seed"] == str(trial.user_attrs[attributes.SEED])
+
+
+def test_a_run_carries_what_its_numbers_rest_on(begun):
+    loop, _, _ = begun
+    (run,) = loop.tracker.runs(role="trial")
+    choice = loop.study.settings.data
+    assert run.data.tags["sweep.data_digest"] == choice.data_digest
+    assert run.data.tags["sweep.split_digest"] == choice.split_digest
+    assert run.data.tags["sweep.environment.blas_threads"] == "1"
+    assert [
+        (given.dataset.name, given.tags[0].value, given.dataset.digest)
+        for given in run.inputs.dataset_inputs
+    ] == [
+        ("tiny-training", "training", choice.split_digest[:36]),
+        ("tiny-validation", "validation", choice.split_digest[:36]),
+    ]
+
+
+def test_a_complete_trial_is_worth_its_last_epoch_in_both_stores(begun, in_both_stores):
+    loop, _, life = begun
+    trained(loop, life)
+    life.end(Ending.COMPLETE)
+    (trial,) = loop.study.trials()
+    curve = trial.user_attrs[attributes.CURVES]["val/accuracy"]
+    assert trial.value == life.value == curve[-1]
+    assert trial.intermediate_values == dict(enumerate(curve, start=1))
+    assert trial.user_attrs[attributes.ENVIRONMENT]["blas_threads"] == "1"
+    in_both_stores(loop.study, loop.tracker)
+
+
+@pytest.mark.parametrize("ending", [Ending.PRUNED, Ending.DIVERGED, Ending.ERROR])
+def test_any_other_ending_stands_in_both_stores_with_its_reason(begun, in_both_stores, ending):
+    loop, _, life = begun
+    trained(loop, life)
+    life.end(ending, "so it ended")
+    (trial,) = loop.study.trials()
+    assert trial.user_attrs[attributes.REASON] == "so it ended"
+    assert len(trial.intermediate_values) == 2
+    in_both_stores(loop.study, loop.tracker)
+
+
+def test_a_trial_that_ends_before_its_first_epoch_has_empty_curves_and_no_weights(
+    begun, in_both_stores
+):
+    loop, _, life = begun
+    life.end(Ending.INTERRUPTED, "stopped by SIGINT")
+    (trial,) = loop.study.trials()
+    assert not any(trial.user_attrs[attributes.CURVES].values())
+    assert trial.user_attrs[attributes.WEIGHTS_DIGEST] is None
+    in_both_stores(loop.study, loop.tracker)
+
+
+def test_the_record_is_whole_before_optuna_is_told(begun, monkeypatch):
+    loop, _, life = begun
+    trained(loop, life)
+    seen = {}
+    monkeypatch.setattr(
+        "sweep.study.trial_life.tell", lambda study, *_: seen.update(study.trials()[0].user_attrs)
+    )
+    life.end(Ending.COMPLETE)
+    assert seen[attributes.ENDING] == "complete"
+    assert len(seen[attributes.CURVES]["val/loss"]) == 2
+    assert len(seen[attributes.WEIGHTS_DIGEST]) == 64
+
+
+def test_a_telling_that_was_cut_short_can_be_done_again(begun):
+    loop, _, life = begun
+    trained(loop, life)
+    curves = life.training.curves
+    loop.study.storage.set_trial_intermediate_value(
+        loop.study.trial_id(0), 1, curves["val/accuracy"][0]
+    )
+    tell(loop.study, 0, Ending.COMPLETE, curves)
+    (trial,) = loop.study.trials()
+    assert trial.value == curves["val/accuracy"][-1]
+    assert list(trial.intermediate_values.values()) == curves["val/accuracy"]
+
+
+def test_a_figure_that_cannot_be_drawn_costs_nothing_of_the_result(begun, monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("no such font")
+
+    loop, _, life = begun
+    trained(loop, life)
+    monkeypatch.setattr("sweep.study.training_run.curves_figure", broken)
+    assert life.end(Ending.COMPLETE) == "ValueError: no such font"
+    assert loop.study.trials()[0].state == TrialState.COMPLETE
+    (run,) = loop.tracker.runs(role="trial")
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["sweep.artifact_error"] == "ValueError: no such font"
+
+
+def test_runs_are_numbered_with_three_places_so_that_they_sort(begun):
+    loop, parent, _ = begun
+    create_trial_run(loop.study, 12, 3, parent)
+    run = loop.tracker.runs(trial=12)[0]
+    assert run.data.tags["mlflow.runName"] == "trial-012"
+    assert run.data.tags["sweep.attempt"] == "3"
+    assert trial_title(loop.study, 12) == "tiny-softmax · trial 012"
