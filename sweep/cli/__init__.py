@@ -1,0 +1,80 @@
+"""The command line: each command parses, calls one function and prints."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from typing import Any
+
+import click
+
+from sweep.errors import SweepError
+
+INTERRUPTED = 130
+LOGIN = re.compile(r"(?<=:)//\S*@")
+"""User name and password in an address; a traceback repeats what the stores said."""
+
+
+class SweepGroup(click.Group):
+    """Says what went wrong in one line, with the exit code of its kind."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a `SweepError` becomes one line on stderr."""
+        try:
+            return super().invoke(ctx)
+        except SweepError as error:
+            if ctx.params.get("debug"):
+                click.echo(LOGIN.sub("//***@", traceback.format_exc()), err=True)
+            click.echo(f"sweep: {error.label}: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("sweep: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+EXAMPLES = """\b
+sweep run --loss softmax --trials 50   search; the same command again resumes
+sweep ui                               browse the trials
+sweep reproduce digits-softmax         train the best trial again, and check it
+"""
+
+
+@click.group(
+    cls=SweepGroup, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(package_name="sweep", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(*, debug: bool) -> None:
+    """Search the hyperparameters of a linear image classifier and track every trial in MLflow."""
+
+
+def _add_commands() -> None:
+    from sweep.cli import (
+        best,
+        data,
+        listing,
+        reproduce,
+        run,
+        show,
+        space,
+        test,
+        train,
+        ui,
+    )
+
+    for command in (
+        run.run,
+        train.train,
+        listing.list_studies,
+        show.show,
+        best.best,
+        reproduce.reproduce,
+        test.test,
+        ui.ui,
+        data.data,
+        space.space,
+    ):
+        main.add_command(command)
+
+
+_add_commands()

@@ -1,0 +1,52 @@
+"""`sweep best`: the chosen trial."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from sweep.cli.options import json_option, study_argument
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from sweep.study.opening import OpenStudy
+
+
+@click.command()
+@study_argument
+@json_option
+def best(study_name: str, *, as_json: bool) -> None:
+    """Show the chosen trial of STUDY: the best by its objective, ties by validation loss."""
+    from sweep.intervals import accuracy_interval
+    from sweep.study.opening import load_study
+    from sweep.study.results import chosen_trial, describe
+    from sweep.study.storage import open_storage
+
+    study = load_study(study_name, open_storage())
+    trial = chosen_trial(study)
+    if as_json:
+        facts = describe(trial)
+        rows = study.settings.data.val_size
+        facts["val/accuracy_interval"] = accuracy_interval(facts["val/accuracy"], rows)
+        click.echo(json.dumps({"study": study.name, **facts}))
+        return
+    print_best(study, trial)
+    click.echo(f"reproduce it with: sweep reproduce {study.name}")
+
+
+def print_best(study: OpenStudy, trial: FrozenTrial) -> None:
+    """Print the chosen trial with its setting and how sure its accuracy is."""
+    from sweep.intervals import percent_with_interval
+    from sweep.study.results import last_value
+
+    rows = study.settings.data.val_size
+    accuracy = percent_with_interval(last_value(trial, "val/accuracy"), rows)
+    click.echo(
+        f"best: trial {trial.number}, validation accuracy {accuracy} "
+        f"(95 % interval, {rows:,} rows; the best of many flatters)"
+    )
+    setting = ", ".join(f"{name} {value:.4g}" for name, value in trial.params.items())
+    click.echo(f"      {setting}")

@@ -1,0 +1,120 @@
+"""`sweep data`: fetch CIFAR-10, or see what a data set holds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sweep.cli.options import data_dir_option, json_option, split_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sweep.data import Source
+
+
+@click.group()
+def data() -> None:
+    """Fetch CIFAR-10, or see what a data set holds."""
+
+
+@data.command()
+@data_dir_option
+@click.option(
+    "--layout",
+    type=click.Choice(["binary", "python"]),
+    default="binary",
+    show_default=True,
+    help="Which of the two official archives; both hold the same images.",
+)
+def download(data_dir: Path | None, layout: str) -> None:
+    """Fetch CIFAR-10 (170 MB) and check it.
+
+    It is put where every command finds it, or into --data-dir.
+    """
+    from sweep.data import cache_folder
+    from sweep.data.download import already_there, fetch
+    from sweep.data.layouts import LAYOUTS
+
+    archive = LAYOUTS[layout].archive
+    folder = (data_dir or cache_folder()).expanduser()
+    if already_there(archive, folder):
+        click.echo(f"{folder / archive.file_name} is there already and has the published SHA-256.")
+        return
+    click.echo(f"Fetching {archive.url} ({archive.size:,} bytes).", err=True)
+    click.echo(f"{fetch(archive, folder)} fetched; it has the published SHA-256.")
+
+
+@data.command()
+@click.argument("data", default="auto")
+@split_options
+@json_option
+def info(
+    data: str, data_dir: Path | None, val_size: int | None, split_seed: int, *, as_json: bool
+) -> None:
+    """Show what DATA holds: rows, classes, split, digests.
+
+    DATA is auto, cifar10, digits or a FILE.npz. Of the test rows only their number and digest
+    are told.
+    """
+    from sweep.data import auto_notice, open_source
+
+    source = open_source(data, data_dir)
+    if data == "auto":
+        click.echo(auto_notice(source, data_dir), err=True)
+    facts = describe(source, val_size, split_seed)
+    click.echo(json.dumps(facts, indent=2) if as_json else as_text(facts))
+
+
+def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str, Any]:
+    """What `sweep data info` tells; the keys are stable."""
+    from sweep.data import split_rows
+
+    dataset = source.development()
+    split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
+    test = source.test() if source.has_test else None
+    return {
+        "name": source.name,
+        "location": source.location,
+        "official": source.official,
+        "official_note": source.official_note,
+        "rows": {
+            "training": len(split.train),
+            "validation": len(split.val),
+            "test": len(test.rows) if test else 0,
+        },
+        "features": dataset.rows.shape[1],
+        "dtype": dataset.rows.dtype.name,
+        "image_shape": dataset.image_shape,
+        "class_names": dataset.class_names,
+        "digests": {
+            "data": dataset.digest,
+            "split": split.digest,
+            "test": test.digest if test else None,
+        },
+    }
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """The same for people: one fact a line."""
+    rows, digests = facts["rows"], facts["digests"]
+    official = {True: "yes", False: "no", None: "not known"}[facts["official"]]
+    channels_first = " x ".join(str(side) for side in facts["image_shape"] or ())
+    return "\n".join(
+        f"{name:<12} {value}"
+        for name, value in {
+            "name": facts["name"],
+            "location": facts["location"],
+            "official": f"{official}: {facts['official_note']}",
+            "rows": f"{rows['training']:,} training, {rows['validation']:,} validation, "
+            f"{rows['test']:,} test",
+            "features": f"{facts['features']:,} {facts['dtype']}",
+            "image": channels_first or "none: nothing to flip or draw",
+            "classes": f"{len(facts['class_names'])}: {', '.join(facts['class_names'])}",
+            "data digest": digests["data"],
+            "split digest": digests["split"],
+            "test digest": digests["test"] or "none: there are no test rows",
+        }.items()
+    )

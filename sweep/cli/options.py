@@ -1,0 +1,126 @@
+"""Options that several commands share, each with one wording."""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sweep.settings import LOSSES, MAX_SEED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+class FiniteFloat(click.FloatRange):
+    """A number within a range; NaN and infinity are none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Refuse what compares with nothing."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="SWEEP_DATA_DIR",
+    show_envvar=True,
+    show_default="where `sweep data download` puts it",
+    help="Folder that holds CIFAR-10: either official layout or archive, or the folder around it.",
+)
+val_size_option = click.option(
+    "--val-size",
+    type=click.IntRange(min=1),
+    show_default="cifar10 1000, digits 300, a .npz a fifth up to 1000",
+    help="Validation rows; a .npz that brings its own uses those.",
+)
+split_seed_option = click.option(
+    "--split-seed",
+    type=click.IntRange(min=0, max=2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the stratified split; cifar10 has none, its last rows validate.",
+)
+data_option = click.option(
+    "--data",
+    metavar="DATA",
+    default="auto",
+    show_default=True,
+    help="auto, cifar10, digits or a FILE.npz; auto is CIFAR-10 where it lies ready, else digits.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
+)
+loss_option = click.option(
+    "--loss",
+    type=click.Choice(LOSSES),
+    default="softmax",
+    show_default=True,
+    help="softmax cross-entropy, or one binary cross-entropy per class (bce).",
+)
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, MAX_SEED),
+    default=0,
+    show_default=True,
+    help="Decides every random draw: the same seed gives the same numbers.",
+)
+epochs_option = click.option(
+    "--epochs",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="Passes over the training rows.",
+)
+tracking_option = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    envvar="MLFLOW_TRACKING_URI",
+    show_envvar=True,
+    help="Where MLflow keeps the runs. [default: sqlite:///mlruns/mlflow.db]",
+)
+space_file_option = click.option(
+    "--space",
+    "space_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="TOML file with ranges, e.g. l2 = {low = 1e-4, high = 0.1, log = true}.",
+)
+override_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="One range, some choices or a value: l2=1e-4:1e-1:log, batch_size=50,100, "
+    "decay_period=10. May be repeated; beats --space.",
+)
+study_argument = click.argument("study_name", metavar="STUDY")
+
+
+def space_options(command: Command) -> Command:
+    """Add --space and --set."""
+    return _all(command, space_file_option, override_option)
+
+
+def split_options(command: Command) -> Command:
+    """Add --data-dir, --val-size and --split-seed."""
+    return _all(command, data_dir_option, val_size_option, split_seed_option)
+
+
+def data_options(command: Command) -> Command:
+    """Add --data and all that says where it lies and how it is split."""
+    return _all(command, data_option, data_dir_option, val_size_option, split_seed_option)
+
+
+def _all(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """Apply decorators so that --help lists them in the order in which they are given."""
+    return reduce(lambda decorated, option: option(decorated), reversed(options), command)

@@ -1,0 +1,50 @@
+"""`sweep test`: open the sealed test rows."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from sweep.cli.options import data_dir_option, json_option, study_argument, tracking_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@study_argument
+@data_dir_option
+@tracking_option
+@json_option
+def test(
+    study_name: str, data_dir: Path | None, tracking_uri: str | None, *, as_json: bool
+) -> None:
+    """Open the test rows: evaluate the chosen trial of STUDY on them, and count it.
+
+    The search never sees these rows. Each look at them wears them out, so the study counts.
+    """
+    from sweep.study.material import reopen_data, reopen_source
+    from sweep.study.opening import load_study
+    from sweep.study.results import chosen_trial
+    from sweep.study.sealed_test import open_test_rows
+    from sweep.study.storage import open_storage
+    from sweep.tracking.tracker import Tracker
+
+    study = load_study(study_name, open_storage())
+    trial = chosen_trial(study)
+    source = reopen_source(study.settings.data, data_dir)
+    reopen_data(study.settings.data, source)
+    tracker = Tracker(study.settings.data.name, uri=tracking_uri)
+    result, openings = open_test_rows(study, trial, source, tracker)
+    if as_json:
+        facts = {"study": study.name, "trial": trial.number, "openings": openings}
+        click.echo(json.dumps(facts | result.record()))
+        return
+    click.echo(
+        f"{study.name} trial {trial.number}: test accuracy {100 * result.accuracy:.1f} % "
+        f"[{100 * result.low:.1f}, {100 * result.high:.1f}] (95 % interval, {result.rows:,} rows)"
+    )
+    times = "once" if openings == 1 else f"{openings} times"
+    click.echo(f"The test rows have been opened {times} for this study.")

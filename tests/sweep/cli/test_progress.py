@@ -1,0 +1,149 @@
+import re
+from functools import partial
+from io import StringIO
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from sweep.cli import progress
+from sweep.cli.progress import watching, watching_epochs
+from sweep.study.ending import Ending
+
+SETTINGS = SimpleNamespace(epochs=10, metric="val/accuracy")
+BEST = SimpleNamespace(value=0.75, number=0)
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Return a function that makes stderr a terminal or a pipe, and what was written to it."""
+
+    def on(*, terminal):
+        written = StringIO()
+        console = partial(
+            Console, file=written, force_terminal=terminal, width=160, color_system=None
+        )
+        monkeypatch.setattr(progress, "Console", lambda **_: console())
+        return written
+
+    return on
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a list whose last number is the time."""
+    times = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: times[-1])
+    return times
+
+
+def plain(written):
+    """Return the text without what moves the cursor."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue())
+
+
+def test_a_pipe_gets_one_plain_line_a_trial(seen, clock):
+    written = seen(terminal=False)
+    with watching(SETTINGS, done=1, total=4) as listener:
+        listener.trial_began(1)
+        listener.epoch_ended(1, 9, 0.7)
+        listener.epoch_ended(1, 10, 0.75)
+        clock.append(6.0)
+        listener.trial_ended(1, Ending.COMPLETE, "", BEST)
+        listener.trial_began(2)
+        listener.trial_ended(2, Ending.DIVERGED, "diverged in epoch 1: the [bold] cost", BEST)
+        listener.trial_began(3)
+        listener.epoch_ended(3, 2, 0.5)
+        listener.trial_ended(3, Ending.PRUNED, "behind", BEST)
+        listener.warned("no [champion]")
+        listener.trial_began(4)
+        listener.epoch_ended(4, 10, 0.6)
+        listener.trial_ended(4, Ending.COMPLETE, "", BEST)
+    assert written.getvalue() == (
+        "trial 1 complete: val/accuracy 0.7500 after 10 of 10 epochs; 2 of 4 done; "
+        "best 0.7500 (trial 0); about 12 s left\n"
+        "trial 2 diverged: after 0 of 10 epochs; diverged in epoch 1: the [bold] cost; "
+        "2 of 4 done; best 0.7500 (trial 0); about 12 s left\n"
+        "trial 3 pruned: val/accuracy 0.5000 after 2 of 10 epochs; 3 of 4 done; "
+        "best 0.7500 (trial 0); about 3 s left\n"
+        "warning: no [champion]\n"
+        "trial 4 complete: val/accuracy 0.6000 after 10 of 10 epochs; 4 of 4 done; "
+        "best 0.7500 (trial 0)\n"
+    )
+
+
+def test_a_long_line_is_not_broken_for_a_pipe(seen):
+    written = seen(terminal=False)
+    with watching(SETTINGS, done=0, total=4) as listener:
+        listener.warned("word " * 100)
+    assert written.getvalue().count("\n") == 1
+
+
+def test_a_terminal_gets_a_bar_with_trial_epoch_best_and_time_left(seen):
+    written = seen(terminal=True)
+    with watching(SETTINGS, done=1, total=4) as listener:
+        now = [listener.progress.get_time()]
+        listener.progress.get_time = lambda: now[-1]
+        listener.trial_began(1)
+        now.append(now[-1] + 600)
+        listener.trial_ended(1, Ending.COMPLETE, "", BEST)
+        listener.trial_began(2)
+        for epoch in (1, 2, 3):
+            now.append(now[-1] + 60)  # slower than rich's own window of 30 s
+            listener.epoch_ended(2, epoch, 0.6)
+        listener.progress.refresh()
+    last = plain(written).split("\r")[-3]
+    assert "trials" in last
+    assert "2/4" in last
+    assert "trial 2 epoch 3/10 val/accuracy 0.6000  best 0.7500 (trial 0)" in last
+    assert last.rstrip().endswith("left 0:17:00")  # 17 of 40 epochs, 60 s each
+
+
+def test_the_bar_counts_what_is_finished_and_steps_back_from_what_failed(seen):
+    seen(terminal=True)
+    with watching(SETTINGS, done=0, total=4) as listener:
+
+        def stands():
+            (task,) = listener.progress.tasks
+            return task.completed, task.fields["count"]
+
+        listener.trial_began(0)
+        listener.epoch_ended(0, 3, 0.5)
+        assert stands() == (3, "0/4")
+        listener.trial_ended(0, Ending.ERROR, "broke", None)
+        assert stands() == (0, "0/4")
+        listener.trial_began(1)
+        listener.epoch_ended(1, 3, 0.5)
+        listener.trial_ended(1, Ending.PRUNED, "behind", None)
+        assert stands() == (10, "1/4")
+        assert listener.progress.tasks[0].total == 40
+
+
+def test_failures_and_warnings_stay_above_the_bar_as_they_are(seen):
+    written = seen(terminal=True)
+    with watching(SETTINGS, done=0, total=4) as listener:
+        listener.trial_began(0)
+        listener.trial_ended(0, Ending.DIVERGED, "the [bold] cost is nan", None)
+        listener.trial_ended(1, Ending.COMPLETE, "", None)
+        listener.warned("no [champion] is registered")
+    assert "trial 0 diverged: the [bold] cost is nan\n" in plain(written)
+    assert "warning: no [champion] is registered\n" in plain(written)
+    assert "trial 1 complete" not in plain(written)
+
+
+def test_one_training_tells_a_pipe_a_tenth_of_its_epochs_and_the_last(seen):
+    written = seen(terminal=False)
+    with watching_epochs(25) as on_epoch:
+        for epoch in range(1, 26):
+            on_epoch(epoch, {"val/accuracy": epoch / 100})
+    told = [int(line.split()[1]) for line in written.getvalue().splitlines()]
+    assert told == [*range(2, 25, 2), 25]
+    assert written.getvalue().endswith("epoch 25 of 25: val/accuracy 0.2500\n")
+
+
+def test_one_training_moves_a_bar_on_a_terminal(seen):
+    written = seen(terminal=True)
+    with watching_epochs(20) as on_epoch:
+        on_epoch(7, {"val/accuracy": 0.5})
+    assert "7/20 epochs val/accuracy 0.5000" in plain(written)
+    assert "epoch 7 of 20" not in plain(written)
