@@ -1,0 +1,209 @@
+"""Train a stack of trials side by side, at close to the speed of the machine's arithmetic.
+
+Each trial comes out as `model.reference.train` would train it, within float32 rounding. What
+makes it fast is told where it is done: all trials share every product with the rows, and every
+row that is read (`model.stacked_descent`), mirroring an image is a change of sign
+(`model.mirror_rows`), and shrinking the weights one multiplication (`model.stacked_weights`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from model.blocking import Blocking
+from model.draws import Draws
+from model.results import (
+    DivergedError,
+    EpochResult,
+    Evaluation,
+    check_images,
+    check_rows,
+    refuse_divergence,
+)
+from model.stacked_descent import StackedDescent
+from model.stacked_evaluation import StackedEvaluation
+from model.stacked_losses import STACKED_LOSSES
+from model.stacked_weights import StackedWeights
+from model.timetable import Steps
+
+if TYPE_CHECKING:
+    from model.arrays import Floats
+    from model.hyperparameters import Hyperparameters
+    from model.losses import Loss
+    from model.mirror_rows import MirrorRows
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    hyperparameters: Hyperparameters
+    draws: Draws
+
+    def epoch(self, next_pass: int) -> int:
+        return next_pass - self.draws.first_pass
+
+    def rate(self, next_pass: int) -> float:
+        return self.hyperparameters.rate(self.epoch(next_pass))
+
+
+class Stack:
+    """Trials in `slots` slots; one pass over the rows is one epoch of each of them.
+
+    A trial is a function of its hyperparameters, the rows, the seed, the pass and the slot in
+    which it starts, and of the width and the blocking of the stack, to the last bit on the same
+    machine and BLAS; what stands in the other slots changes nothing.
+
+    One thread uses a stack at a time. Stacks share nothing but the rows, which they only read.
+
+    Parameters
+    ----------
+    training, validation : rows in the mirror basis.
+    loss : softmax or bce.
+    slots : how many trials fit in.
+    seed : with the pass and the slot it decides all draws, see `model.draws`.
+    blocking : which batch sizes can be trained, and how many rows are taken at a time.
+    next_pass : the number of the first pass.
+
+    Raises
+    ------
+    ValueError
+        The arguments do not fit together.
+    """
+
+    def __init__(
+        self,
+        training: MirrorRows,
+        validation: MirrorRows,
+        *,
+        loss: Loss,
+        classes: int,
+        slots: int,
+        seed: int,
+        blocking: Blocking = Blocking(),  # noqa: B008 - frozen
+        next_pass: int = 0,
+    ) -> None:
+        check_rows(training, validation, classes)
+        if training.basis != validation.basis:
+            raise ValueError(f"rows differ in basis: {training.basis!r}, {validation.basis!r}")
+        if slots < 1:
+            raise ValueError(f"slots must be 1 or more, got {slots!r}")
+        if loss.name not in STACKED_LOSSES:
+            raise ValueError(f"loss must be one of {sorted(STACKED_LOSSES)}, got {loss.name!r}")
+        self.slots, self.next_pass, self._seed = slots, next_pass, seed
+        self._blocking, self._basis = blocking, training.basis
+        self._n, features = training.rows.shape
+        self._trials: dict[int, _Trial] = {}
+        self._weights = StackedWeights(features, classes, slots)
+        stacked = STACKED_LOSSES[loss.name]
+        self._descent = StackedDescent(training, self._weights, stacked, blocking)
+        self._training = StackedEvaluation(training, self._weights, stacked)
+        self._validation = StackedEvaluation(validation, self._weights, stacked)
+        self._signs: Floats = np.ones((self._n, slots), dtype=np.float32)
+
+    @property
+    def occupied(self) -> list[int]:
+        """The slots that hold a trial, in ascending order."""
+        return sorted(self._trials)
+
+    def start(self, slot: int, hyperparameters: Hyperparameters) -> None:
+        """Put a trial in an empty slot; the next pass is its first.
+
+        Raises
+        ------
+        ValueError
+            There is no such slot, or it holds a trial; the blocking does not suit the batch
+            size; or there are flips, but no images.
+        """
+        if not 0 <= slot < self.slots:
+            raise ValueError(f"slot must be from 0 to {self.slots - 1}, got {slot!r}")
+        if slot in self._trials:
+            raise ValueError(f"slot {slot} holds a trial; clear it first")
+        self._blocking.check(hyperparameters.batch_size)
+        check_images(
+            self._basis.features, hyperparameters.flip_probability, self._basis.image_shape
+        )
+        draws = Draws(self._seed, self.next_pass, slot)
+        pixels = draws.initial_weights(len(self._weights.bias), self._basis.features)
+        self._weights.put(slot, self._basis.turn(pixels))
+        self._trials[slot] = _Trial(hyperparameters, draws)
+
+    def clear(self, slot: int) -> None:
+        """Take the trial out of a slot, which is empty from then on.
+
+        Raises
+        ------
+        ValueError
+            The slot holds no trial.
+        """
+        if slot not in self._trials:
+            raise ValueError(f"slot {slot!r} holds no trial")
+        del self._trials[slot]
+        self._weights.put(slot, 0)
+
+    def run_pass(self) -> dict[int, EpochResult | DivergedError]:
+        """Train and evaluate every trial for one epoch.
+
+        Returns
+        -------
+        Per occupied slot, in ascending order, where its trial stands, with the weights in pixel
+        order; or, where it diverged, the error that the reference raises. Its slot is empty then.
+        """
+        if not self._trials:
+            self.next_pass += 1
+            return {}
+        # Whatever is not finite is found in the results, trial by trial.
+        with np.errstate(over="ignore", invalid="ignore"):
+            order = Draws(self._seed, self.next_pass).order(0, self._n)
+            self._descent.run(order, self._draw_signs(), self._steps())
+            self._weights.settle()
+            found = self._results()
+        self.next_pass += 1
+        for slot, result in found.items():
+            if isinstance(result, DivergedError):
+                self.clear(slot)
+        return found
+
+    def _draw_signs(self) -> Floats:
+        """-1 for an image that a slot sees mirrored, by row and slot; else 1."""
+        for slot, trial in self._trials.items():
+            probability = trial.hyperparameters.flip_probability
+            flips = trial.draws.flips(trial.epoch(self.next_pass), self._n, probability)
+            self._signs[:, slot] = np.where(flips, -1, 1)
+        return self._signs
+
+    def _steps(self) -> Steps:
+        batch_sizes = np.full(self.slots, self._blocking.micro_batch, dtype=np.int64)
+        rates, shrinks = np.zeros(self.slots), np.ones(self.slots)
+        for slot, trial in self._trials.items():
+            batch_sizes[slot] = trial.hyperparameters.batch_size
+            rates[slot] = trial.rate(self.next_pass)
+            shrinks[slot] = 1 - 2 * rates[slot] * trial.hyperparameters.l2
+        return Steps(batch_sizes, rates, shrinks)
+
+    def _results(self) -> dict[int, EpochResult | DivergedError]:
+        train, val = self._training.run(), self._validation.run()
+        squares = self._weights.sum_of_squares()
+        found: dict[int, EpochResult | DivergedError] = {}
+        for slot in self.occupied:
+            trial = self._trials[slot]
+            penalty = float(trial.hyperparameters.l2 * squares[slot])
+            found[slot] = result = EpochResult(
+                epoch=trial.epoch(self.next_pass) + 1,
+                learning_rate=trial.rate(self.next_pass),
+                train=_evaluation(train, slot, penalty),
+                val=_evaluation(val, slot, penalty),
+                weights=self._basis.turn_back(self._weights.get(slot)),
+                bias=self._weights.bias[:, slot].copy(),
+            )
+            try:
+                refuse_divergence(result)
+            except DivergedError as error:
+                found[slot] = error
+        return found
+
+
+def _evaluation(means: tuple[Floats, Floats], slot: int, penalty: float) -> Evaluation:
+    loss, accuracy = (float(mean[slot]) for mean in means)
+    return Evaluation(loss=loss, cost=loss + penalty, accuracy=accuracy)

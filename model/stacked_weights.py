@@ -1,0 +1,74 @@
+"""The weights of a stack of trials, side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from model.arrays import Floats, Mask
+
+# How far the weights may stray from their numbers as stored: far from where float32 ends.
+_SMALLEST, _LARGEST = 2.0**-20, 2.0**20
+
+
+class StackedWeights:
+    """W and b of every slot, in the mirror basis.
+
+    The weights of slot t are scale[t] * columns[:, t], so shrinking them, which l2 does in every
+    step, takes one multiplication and not d * k of them.
+
+    Attributes
+    ----------
+    stored : (d, k * slots) float32. The columns are class-major: class c of slot t is in column
+        c * slots + t. This way round the products with rows (m, d) are fastest.
+    columns : the same numbers as (d, k, slots).
+    bias : (k, slots) float32, not scaled.
+    scale : (slots,) float64.
+    """
+
+    def __init__(self, features: int, classes: int, slots: int) -> None:
+        self.stored: Floats = np.zeros((features, classes * slots), dtype=np.float32)
+        self.columns = self.stored.reshape(features, classes, slots)
+        self.bias: Floats = np.zeros((classes, slots), dtype=np.float32)
+        self.scale: Floats = np.ones(slots)
+
+    def put(self, slot: int, weights: Floats | float) -> None:
+        """Begin with weights (k, d) and no bias."""
+        self.columns[:, :, slot] = np.transpose(weights)
+        self.bias[:, slot] = 0
+        self.scale[slot] = 1
+
+    def get(self, slot: int) -> Floats:
+        """The stored weights (k, d) of a slot; call `settle` before."""
+        return self.columns[:, :, slot].T
+
+    def shrink(self, total: Floats, slots: Mask) -> None:
+        """Set the scale of some slots, or multiply their weights where it would stray too far."""
+        stray = slots & ~within_limits(total)
+        if stray.any():
+            self._multiply(np.where(stray, total, 1))
+        self.scale = np.where(slots, np.where(stray, 1, total), self.scale)
+
+    def settle(self) -> None:
+        """Multiply the weights by their scale, which is 1 from then on."""
+        self._multiply(self.scale)
+        self.scale[:] = 1
+
+    def sum_of_squares(self) -> Floats:
+        """sum(W^2) of every slot, (slots,) float64; call `settle` before."""
+        squares = np.square(self.stored, dtype=np.float64).sum(axis=0)
+        total: Floats = squares.reshape(self.bias.shape).sum(axis=0)
+        return total
+
+    def _multiply(self, factors: Floats) -> None:
+        """Multiply every slot's weights by its factor."""
+        self.stored *= np.tile(factors.astype(np.float32), self.bias.shape[0])
+
+
+def within_limits(scale: Floats) -> Mask:
+    """Which scales can stand beside the weights; 0, NaN and infinities cannot."""
+    size = np.abs(scale)
+    near: Mask = (size >= _SMALLEST) & (size <= _LARGEST)
+    return near
