@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,8 +103,9 @@ class StudyLoop:
                 raise
             except StoreUnreachableError:
                 raise  # nothing more can be written; the next start makes the stores agree
-            except SweepError:
-                parent.end("FAILED")
+            except Exception:
+                with suppress(SweepError):
+                    parent.end("FAILED")
                 raise
             parent.end("FINISHED")
             return why

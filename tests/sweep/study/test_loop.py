@@ -280,3 +280,15 @@ def test_the_time_is_told_by_its_parts(tiny_study):
     seconds = loop.timings.seconds()
     assert {"sampling", "training", "other"} <= seconds.keys()
     assert all(value >= 0 for value in seconds.values())
+
+
+def test_a_defect_of_the_loop_itself_leaves_no_study_running(tiny_study, monkeypatch):
+    loop = tiny_study()
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("sweep.study.loop.log_progress", broken)
+    with pytest.raises(ZeroDivisionError):
+        loop.run(Budget(1))
+    assert parent(loop).info.status == "FAILED"
