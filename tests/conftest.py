@@ -150,7 +150,7 @@ def tiny_npz(tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny_study(workspace, tiny_npz) -> Callable[..., StudyLoop]:  # noqa: ARG001 - enters the folder
     """Return a function that begins the study `tiny-softmax` and makes its loop, not yet run."""
-    from sweep.study.listener import Silence
+    from sweep.study.listener import Listener
     from sweep.study.loop import StudyLoop
     from sweep.study.opening import begin_study
     from sweep.study.plan import Plan
@@ -177,7 +177,7 @@ def tiny_study(workspace, tiny_npz) -> Callable[..., StudyLoop]:  # noqa: ARG001
         plan = Plan(**(options | changes))
         settings, data = plan.settle(plan.open_source())
         study = begin_study(settings, create_storage())
-        return StudyLoop(study, data, Tracker("tiny"), Silence(), Timings())
+        return StudyLoop(study, data, Tracker("tiny"), Listener(), Timings())
 
     return begin
 

@@ -46,7 +46,7 @@ val_size_option = click.option(
 )
 split_seed_option = click.option(
     "--split-seed",
-    type=click.IntRange(min=0, max=2**32 - 1),
+    type=click.IntRange(0, MAX_SEED),
     default=0,
     show_default=True,
     help="Seed of the stratified split; cifar10 has none, its last rows validate.",

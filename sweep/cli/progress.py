@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sweep.study.listener import Listener
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from sweep.settings import Settings
     from sweep.study.ending import Ending
-    from sweep.study.listener import Listener
 
 PACE_SECONDS = 600
 """The time left is told from the epochs of the last ten minutes; rich's own 30 s may hold none."""
@@ -61,7 +62,7 @@ def watching_epochs(epochs: int) -> Iterator[Callable[[int, dict[str, float]], N
         yield on_epoch
 
 
-class Bar:
+class Bar(Listener):
     """Moves a rich progress bar, epoch by epoch: a trial may take minutes."""
 
     def __init__(self, progress: Progress, settings: Settings, *, done: int, total: int) -> None:
@@ -110,7 +111,7 @@ class Bar:
         self.progress.update(self.task, now=f"{text}  {self.best}")
 
 
-class Lines:
+class Lines(Listener):
     """Prints a line per trial."""
 
     def __init__(self, console: Console, settings: Settings, *, done: int, total: int) -> None:

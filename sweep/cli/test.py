@@ -25,6 +25,7 @@ def test(
 
     The search never sees these rows. Each look at them wears them out, so the study counts.
     """
+    from sweep.intervals import percent_with_interval
     from sweep.study.material import reopen_data, reopen_source
     from sweep.study.opening import load_study
     from sweep.study.results import chosen_trial
@@ -42,9 +43,10 @@ def test(
         facts = {"study": study.name, "trial": trial.number, "openings": openings}
         click.echo(json.dumps(facts | result.record()))
         return
+    accuracy = percent_with_interval(result.accuracy, result.rows)
     click.echo(
-        f"{study.name} trial {trial.number}: test accuracy {100 * result.accuracy:.1f} % "
-        f"[{100 * result.low:.1f}, {100 * result.high:.1f}] (95 % interval, {result.rows:,} rows)"
+        f"{study.name} trial {trial.number}: test accuracy {accuracy} "
+        f"(95 % interval, {result.rows:,} rows)"
     )
     times = "once" if openings == 1 else f"{openings} times"
     click.echo(f"The test rows have been opened {times} for this study.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from sweep.study.ending import Ending
 
 
-class Listener(Protocol):
-    """Receives the events of a study, in order."""
+class Listener:
+    """Receives the events of a study, in order; this one keeps silent."""
 
     def trial_began(self, number: int) -> None:
         """Trial `number` is about to train."""
@@ -26,21 +26,3 @@ class Listener(Protocol):
 
     def warned(self, text: str) -> None:
         """Something went wrong that does not end the study."""
-
-
-class Silence:
-    """A listener that says nothing."""
-
-    def trial_began(self, number: int) -> None:
-        """Say nothing."""
-
-    def epoch_ended(self, number: int, epoch: int, value: float) -> None:
-        """Say nothing."""
-
-    def trial_ended(
-        self, number: int, ending: Ending, reason: str, best: FrozenTrial | None
-    ) -> None:
-        """Say nothing."""
-
-    def warned(self, text: str) -> None:
-        """Say nothing."""

@@ -12,16 +12,12 @@ import numpy as np
 from model.hyperparameters import Hyperparameters
 from sweep.environment import differences, environment
 from sweep.errors import StoreUnreachableError, SweepError
-from sweep.objective import train_trial
 from sweep.study import attributes
 from sweep.study.champion import fetch_classifier
-from sweep.study.drive import drive
 from sweep.study.ending import Ending
-from sweep.study.interrupts import Interrupts
+from sweep.study.logged_training import log_training
 from sweep.study.results import ending, epochs_trained
-from sweep.study.training_run import TrainingRun, parameters
 from sweep.study.trial_life import trial_title
-from sweep.tracking.provenance import log_provenance
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -30,10 +26,10 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from model.linear import LinearClassifier
-    from model.reference import EpochResult
     from sweep.curves import Curves
     from sweep.data import Prepared
     from sweep.study.opening import OpenStudy
+    from sweep.study.training_run import TrainingRun
     from sweep.tracking.tracker import Tracker
 
 TIED_ROWS = 2
@@ -86,7 +82,7 @@ def reproduce(
     training = _train_again(study, trial, data, tracker)
     with training.run.ended_if_broken():
         verdict = _compare(study, trial, training, tracker, tolerance)
-    training.run.tags({f"reproduce.{key}": value for key, value in verdict.record().items()})
+        training.run.tags({f"reproduce.{key}": value for key, value in verdict.record().items()})
     training.run.end("FINISHED" if verdict.holds else "FAILED")
     return verdict
 
@@ -110,24 +106,21 @@ def _train_again(
         },
         note=f"Trial {trial.number} of `{study.name}`, trained again from its record.",
     )
-    training = TrainingRun(run, data, settings.loss)
-
-    def take(result: EpochResult) -> None:
-        training.record(result)
-
-    trained = train_trial(data, hyperparameters, loss=settings.loss, epochs=epochs, seed=seed)
-    given = parameters(hyperparameters, loss=settings.loss, epochs=epochs, seed=seed)
-    with Interrupts().listening() as interrupts, run.ended_if_broken():
-        run.parameters(given)
-        log_provenance(run, settings.data, data)
-        training.begin(seed)
-        how, reason = drive(trained, take, interrupts, tracker.timings)
-        training.log_ending(how, reason, title=f"{trial_title(study, trial.number)} again")
-        if how == Ending.INTERRUPTED:
-            interrupts.raise_received(f"trial {trial.number} was not reproduced: {reason}")
-        if how == Ending.ERROR:
-            again = f"trial {trial.number} of {study.name!r} broke when run again"
-            raise SweepError(f"{again}: {reason}; its run in MLflow has what it recorded")
+    training, how, reason = log_training(
+        run,
+        data,
+        settings.data,
+        hyperparameters,
+        loss=settings.loss,
+        epochs=epochs,
+        seed=seed,
+        title=f"{trial_title(study, trial.number)} again",
+        unfinished=f"trial {trial.number} was not reproduced:",
+    )
+    if how == Ending.ERROR:
+        run.end(how.mlflow_status)
+        again = f"trial {trial.number} of {study.name!r} broke when run again"
+        raise SweepError(f"{again}: {reason}; its run in MLflow has what it recorded")
     return training
 
 

@@ -58,6 +58,12 @@ def evaluate_on_test_rows(classifier: LinearClassifier, source: Source) -> HeldO
     )
 
 
+def refuse_without_test_rows(source: Source) -> None:
+    """Raise the source's own error where it has no test rows, before anything else is done."""
+    if not source.has_test:
+        source.test()
+
+
 def log_test_result(run: Run, result: HeldOutResult, step: int) -> None:
     """Log a test result as metrics; the step is how often the rows have been opened."""
     run.metrics(
@@ -79,8 +85,7 @@ def open_test_rows(
     study: OpenStudy, trial: FrozenTrial, source: Source, tracker: Tracker
 ) -> tuple[HeldOutResult, int]:
     """Evaluate the chosen trial on the test rows; return how often they have been opened."""
-    if not source.has_test:
-        source.test()  # says so, before anything is counted
+    refuse_without_test_rows(source)
     classifier = fetch_classifier(study, trial, tracker)
     openings = [*study.optuna.user_attrs.get(attributes.TEST_OPENINGS, [])]
     openings.append({"trial": trial.number, "time": datetime.now(UTC).isoformat()})

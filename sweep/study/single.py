@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from model.hyperparameters import Hyperparameters
 from sweep.errors import SweepError
-from sweep.objective import train_trial
 from sweep.space import BASELINES
-from sweep.study.drive import drive
 from sweep.study.ending import Ending
-from sweep.study.interrupts import Interrupts
-from sweep.study.sealed_test import HeldOutResult, evaluate_on_test_rows, log_test_result
-from sweep.study.training_run import TrainingRun, parameters
-from sweep.tracking.provenance import log_provenance
+from sweep.study.logged_training import log_training
+from sweep.study.sealed_test import (
+    HeldOutResult,
+    evaluate_on_test_rows,
+    log_test_result,
+    refuse_without_test_rows,
+)
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from model.reference import EpochResult
     from sweep.curves import Curves
     from sweep.data import Prepared, Source
     from sweep.settings import DataChoice
@@ -74,25 +74,23 @@ def train_single(
         After Ctrl-C or SIGTERM; the run says so.
 
     """
-    if test_source is not None and not test_source.has_test:
-        test_source.test()  # says so, before anything is trained
+    if test_source is not None:
+        refuse_without_test_rows(test_source)
     name = f"train-{loss}-seed-{seed}"
     run = Run.create(tracker, name, tags={"role": "train"})
-    training = TrainingRun(run, data, loss)
-
-    def take(result: EpochResult) -> None:
-        on_epoch(result.epoch, training.record(result))
-
-    trained = train_trial(data, hyperparameters, loss=loss, epochs=epochs, seed=seed)
-    with Interrupts().listening() as interrupts, run.ended_if_broken():
-        run.parameters(parameters(hyperparameters, loss=loss, epochs=epochs, seed=seed))
-        log_provenance(run, choice, data)
-        training.begin(seed)
-        how, reason = drive(trained, take, interrupts, tracker.timings)
-        training.log_ending(how, reason, title=name)
-        run.end(how.mlflow_status)
-    if how == Ending.INTERRUPTED:
-        interrupts.raise_received(f"training {reason}; its run in MLflow says so")
+    training, how, reason = log_training(
+        run,
+        data,
+        choice,
+        hyperparameters,
+        loss=loss,
+        epochs=epochs,
+        seed=seed,
+        title=name,
+        unfinished=f"the training whose run in MLflow is {name}:",
+        on_epoch=on_epoch,
+    )
+    run.end(how.mlflow_status)
     if how == Ending.DIVERGED:
         raise SweepError(f"the training {reason}; try a smaller --learning-rate")
     classifier = training.classifier()

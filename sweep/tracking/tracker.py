@@ -105,12 +105,12 @@ def tracking_uri(uri: str | None) -> str:
 
 def newest_experiment(uri: str, name: str | None = None) -> str:
     """Return the id of the named experiment, or of the newest; nothing is created."""
-    path = urlsplit(uri).path.removeprefix("/")
+    database = _sqlite_path(uri)
     missing = SweepError(
         f"no runs of {name or 'any experiment'} in {mask(uri, uri)}; begin some with "
         "`sweep run --loss softmax --trials 50`"
     )
-    if uri.startswith("sqlite:") and not Path(path).exists():
+    if database is not None and not database.exists():
         raise missing
     with first_contact(uri):
         found = _client(uri).search_experiments(order_by=["creation_time DESC"])

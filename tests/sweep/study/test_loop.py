@@ -10,14 +10,14 @@ from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study import attributes
 from sweep.study.ending import Ending
 from sweep.study.interrupts import InterruptedStudyError
-from sweep.study.listener import Silence
+from sweep.study.listener import Listener
 from sweep.study.loop import Budget
 from sweep.study.results import tally
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 
 
-class Signals(Silence):
+class Signals(Listener):
     """Sends this process a signal when a trial reaches an epoch, or, at None, has ended."""
 
     def __init__(self, at, number=signal.SIGINT):

@@ -159,7 +159,7 @@ def test_a_defect_in_the_second_training_is_not_called_a_mismatch(one_trial, mon
         yield from ()
         raise KeyError("gone")
 
-    monkeypatch.setattr("sweep.study.reproduce.train_trial", broken)
+    monkeypatch.setattr("sweep.study.logged_training.train_trial", broken)
     with pytest.raises(SweepError) as failed:
         again(one_trial)
     assert str(failed.value) == (

@@ -1,0 +1,61 @@
+"""One training outside any search, logged as a run from its setting to its ending."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sweep.objective import train_trial
+from sweep.study.drive import drive
+from sweep.study.ending import Ending
+from sweep.study.interrupts import Interrupts
+from sweep.study.training_run import TrainingRun, parameters
+from sweep.tracking.provenance import log_provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from model.hyperparameters import Hyperparameters
+    from model.reference import EpochResult
+    from sweep.data import Prepared
+    from sweep.settings import DataChoice
+    from sweep.tracking.run import Run
+
+
+def log_training(
+    run: Run,
+    data: Prepared,
+    choice: DataChoice,
+    hyperparameters: Hyperparameters,
+    *,
+    loss: str,
+    epochs: int,
+    seed: int,
+    title: str,
+    unfinished: str,
+    on_epoch: Callable[[int, dict[str, float]], None] = lambda *_: None,
+) -> tuple[TrainingRun, Ending, str]:
+    """Train and log; return the training, how it ended and why. The run is left open.
+
+    `unfinished` opens the line that an interruption is reported with.
+
+    Raises
+    ------
+    InterruptedStudyError
+        After Ctrl-C or SIGTERM; the run is ended and says so.
+
+    """
+    training = TrainingRun(run, data, loss)
+
+    def take(result: EpochResult) -> None:
+        on_epoch(result.epoch, training.record(result))
+
+    trained = train_trial(data, hyperparameters, loss=loss, epochs=epochs, seed=seed)
+    with Interrupts().listening() as interrupts, run.ended_if_broken():
+        run.parameters(parameters(hyperparameters, loss=loss, epochs=epochs, seed=seed))
+        log_provenance(run, choice, data)
+        training.begin(seed)
+        how, reason = drive(trained, take, interrupts, run.tracker.timings)
+        training.log_ending(how, reason, title=title)
+        if how == Ending.INTERRUPTED:
+            interrupts.raise_received(f"{unfinished} {reason}")
+    return training, how, reason
