@@ -8,6 +8,7 @@ row that is read (`model.stacked_descent`), mirroring an image is a change of si
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,10 @@ class Stack:
     blocking : which batch sizes can be trained, and how many rows are taken at a time.
     next_pass : the number of the first pass.
 
+    Attributes
+    ----------
+    seconds : wall time of the last pass, its `training` and its `evaluation`.
+
     Raises
     ------
     ValueError
@@ -101,6 +106,7 @@ class Stack:
         self._training = StackedEvaluation(training, self._weights, stacked)
         self._validation = StackedEvaluation(validation, self._weights, stacked)
         self._signs: Floats = np.ones((self._n, slots), dtype=np.float32)
+        self.seconds = {"training": 0.0, "evaluation": 0.0}
 
     @property
     def occupied(self) -> list[int]:
@@ -150,15 +156,19 @@ class Stack:
         Per occupied slot, in ascending order, where its trial stands, with the weights in pixel
         order; or, where it diverged, the error that the reference raises. Its slot is empty then.
         """
+        self.seconds = {"training": 0.0, "evaluation": 0.0}
         if not self._trials:
             self.next_pass += 1
             return {}
+        began = time.perf_counter()
         # Whatever is not finite is found in the results, trial by trial.
         with np.errstate(over="ignore", invalid="ignore"):
             order = Draws(self._seed, self.next_pass).order(0, self._n)
             self._descent.run(order, self._draw_signs(), self._steps())
             self._weights.settle()
+            trained = time.perf_counter()
             found = self._results()
+        self.seconds = {"training": trained - began, "evaluation": time.perf_counter() - trained}
         self.next_pass += 1
         for slot, result in found.items():
             if isinstance(result, DivergedError):

@@ -19,17 +19,15 @@ class Part:
 
     Attributes
     ----------
-    scores, signs : (m, k * slots); `by_class` and `lines` are the scores as (m, k, slots) and
-        (m * k, slots).
-    targets : (m, k, slots).
-    space : (m, slots), for the loss to work in.
+    scores, signs : (m, k * slots); `by_class` shows the scores as (k, m, slots).
+    targets : (k, m, slots).
+    space : (k, m, slots) without gaps, for the loss to work in.
     evens, odds : (m, r), the products of its rows' halves with those of the r rows.
     earlier, signs_before : (r, k * slots), slopes and signs of the r rows.
     """
 
     scores: Floats
     by_class: Floats
-    lines: Floats
     signs: Floats
     targets: Floats
     space: Floats
@@ -45,8 +43,7 @@ class Block:
     Attributes
     ----------
     rows : (rows, d), with the views `even` and `odd`.
-    scores : (rows, k * slots), class-major; in the end the slopes. `by_class` shows them as
-        (rows, k, slots).
+    scores : (rows, k * slots), class-major; in the end the slopes.
     flips, signs : -1 where a slot sees an image mirrored, (rows, slots) and (rows, k * slots).
     targets : what the loss wants to know of the labels, (rows, k * slots).
     work : (rows, k * slots), free.
@@ -63,7 +60,7 @@ class Block:
         self.rows: Floats = np.empty((rows, features), dtype=np.float32)
         self.even, self.odd = self.rows[:, :evens], self.rows[:, evens:]
         self.scores, self.signs, self.targets, self.work = wide(), wide(), wide(), wide()
-        self.by_class = self.scores.reshape(rows, classes, slots)
+        self._space: Floats = np.empty(micro_batch * classes * slots, dtype=np.float32)
         self.flips: Floats = np.empty((rows, slots), dtype=np.float32)
         self.even_products: Floats = np.zeros((rows, rows), dtype=np.float32)
         self.odd_products: Floats = np.zeros((rows, rows), dtype=np.float32)
@@ -73,23 +70,23 @@ class Block:
 
     def multiply_rows(self) -> None:
         """Fill the products of every row with the rows of the micro-batches before it."""
-        for later, earlier in self._pairs:
-            for half, products in (
-                (self.even, self.even_products),
-                (self.odd, self.odd_products),
-            ):
+        for half, products in ((self.even, self.even_products), (self.odd, self.odd_products)):
+            for later, earlier in self._pairs:
                 np.matmul(half[later], half[earlier].T, out=products[later, earlier])
 
     def _part(self, span: slice, classes: int, slots: int) -> Part:
         before = slice(0, span.start)
         scores = self.scores[span]
+
+        def by_class(array: Floats) -> Floats:
+            return array.reshape(-1, classes, slots).transpose(1, 0, 2)
+
         return Part(
             scores=scores,
-            by_class=scores.reshape(-1, classes, slots),
-            lines=scores.reshape(-1, slots),
+            by_class=by_class(scores),
             signs=self.signs[span],
-            targets=self.targets[span].reshape(-1, classes, slots),
-            space=np.empty((len(scores), slots), dtype=np.float32),
+            targets=by_class(self.targets[span]),
+            space=self._space[: scores.size].reshape(classes, -1, slots),
             evens=self.even_products[span, before],
             odds=self.odd_products[span, before],
             earlier=self.scores[before],

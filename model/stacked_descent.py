@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model.stacked_block import Block, Part
-from model.stacked_weights import StackedWeights, within_limits
 from model.timetable import Steps, Timetable
 
 if TYPE_CHECKING:
@@ -31,9 +30,7 @@ if TYPE_CHECKING:
     from model.blocking import Blocking
     from model.mirror_rows import MirrorRows
     from model.stacked_losses import StackedLoss
-
-# Rows of weights at a time: four such tiles stay in the second-level cache, 400 KB in 25 slots.
-_TILE = 96
+    from model.stacked_weights import StackedWeights
 
 
 class StackedDescent:
@@ -59,10 +56,9 @@ class StackedDescent:
             )
             for size in sizes
         }
-        self._change = np.empty_like(weights.stored)
+        self._change = np.empty_like(weights.stored[: training.basis.evens])  # the larger half
         self._open: Floats | None = None  # what batches longer than a block have brought in so far
         self._bias_slopes = np.zeros_like(weights.bias)
-        self._moment = np.empty_like(weights.bias)
 
     def run(self, order: Labels, signs: Floats, steps: Steps) -> None:
         """One pass over the rows in `order`; signs (n, slots) by row, -1 for a mirrored image."""
@@ -87,7 +83,7 @@ class StackedDescent:
         if steps.batch_sizes.max() <= self._blocking.block:
             self._open = None
         elif self._open is None:
-            self._open = np.zeros_like(self._change)
+            self._open = np.zeros_like(self._weights.stored)
         else:
             self._open[:] = 0  # multiplied by 0, what a diverged trial has left would stay
 
@@ -101,14 +97,14 @@ class StackedDescent:
         np.matmul(block.odd, self._weights.stored[evens:], out=block.work)
         block.work *= block.signs
         block.scores += block.work
+        scale = self._weights.for_columns(self._weights.scale)
         for i, part in enumerate(block.parts):
-            scale = (self._weights.scale * timetable.shrunk[i]).astype(np.float32)
-            np.multiply(part.lines, scale, out=part.lines)
+            np.multiply(part.scores, scale * timetable.shrunk[i], out=part.scores)
             correction = timetable.corrections[i]
             if correction is not None:
                 _correct(part, block, correction)
-            np.add(part.by_class, self._weights.bias, out=part.by_class)
-            self._loss.slopes(part.by_class, part.targets, part.space)
+            np.add(part.by_class, self._weights.bias[:, None], out=part.space)
+            self._loss.slopes(part.space, part.targets, part.by_class)
             self._step_bias(part, timetable.bias_steps[i])
         self._step_weights(block, timetable)
 
@@ -116,48 +112,39 @@ class StackedDescent:
         # Without mode="clip" take fills a copy first, in case an index is out of range.
         np.take(self._training.rows, order, axis=0, out=block.rows, mode="clip")
         np.take(signs, order, axis=0, out=block.flips, mode="clip")
-        block.signs.reshape(block.by_class.shape)[:] = block.flips[:, None]
+        block.signs.reshape(len(order), -1, signs.shape[1])[:] = block.flips[:, None]
         labels = self._training.labels[order]
         np.take(self._targets, labels, axis=0, out=block.targets, mode="clip")
 
-    def _step_bias(self, part: Part, bias_steps: Floats) -> None:
-        np.add.reduce(part.by_class, axis=0, out=self._moment)
-        self._bias_slopes += self._moment
-        if bias_steps.any():
-            np.multiply(self._bias_slopes, bias_steps.astype(np.float32), out=self._moment)
-            self._weights.bias += self._moment
-            self._bias_slopes *= (bias_steps == 0).astype(np.float32)
+    def _step_bias(self, part: Part, bias_steps: Floats | None) -> None:
+        self._bias_slopes += np.add.reduce(part.scores, axis=0).reshape(self._bias_slopes.shape)
+        if bias_steps is not None:
+            self._weights.bias += self._bias_slopes * bias_steps
+            self._bias_slopes *= bias_steps == 0
 
     def _step_weights(self, block: Block, timetable: Timetable) -> None:
         """W += sum_j g_j x_j' for the slots whose batch is finished, the others keep the sum."""
-        total = self._weights.scale * timetable.total
-        within = within_limits(total)
         # A batch longer than the block knows from its first row which scale it will meet.
-        brought_in = timetable.closing / np.where(within, total, 1)
-        block.by_class *= brought_in.astype(np.float32)[:, None]
+        scale = self._weights.shrink(self._weights.scale * timetable.total, timetable.finished)
+        block.scores *= timetable.closing
+        block.scores *= self._weights.for_columns(1 / scale)
+        finished = self._weights.for_columns(timetable.finished.astype(np.float32))
         evens = self._training.basis.evens
-        np.matmul(block.even.T, block.scores, out=self._change[:evens])
+        self._add_products(block.even, block.scores, slice(evens), finished)
         block.scores *= block.signs
-        np.matmul(block.odd.T, block.scores, out=self._change[evens:])
-        self._weights.shrink(total, timetable.finished)
-        if self._open is None:
-            self._weights.stored += self._change
-        else:
-            self._close(self._open, timetable.finished.astype(np.float32))
+        self._add_products(block.odd, block.scores, slice(evens, None), finished)
 
-    def _close(self, pending: Floats, finished: Floats) -> None:
-        """Add what is pending to the weights where it is finished."""
-        classes = len(self._weights.bias)
-        mask = np.tile(finished, (min(_TILE, len(pending)), classes))
-        for start in range(0, len(pending), _TILE):
-            rows, change, stored = (
-                array[start : start + _TILE]
-                for array in (pending, self._change, self._weights.stored)
-            )
-            rows += change
-            np.multiply(rows, mask[: len(rows)], out=change)
-            stored += change
-            rows -= change
+    def _add_products(self, rows: Floats, slopes: Floats, half: slice, finished: Floats) -> None:
+        """Add rows' slopes to one half of the weights where `finished` is 1, else to the sum."""
+        stored = self._weights.stored[half]
+        change = self._change[: len(stored)]
+        np.matmul(rows.T, slopes, out=change)
+        if self._open is not None:
+            pending = self._open[half]
+            pending += change
+            np.multiply(pending, finished, out=change)
+            pending -= change
+        stored += change
 
 
 def _sameness(block: range, n: int, steps: Steps) -> tuple[int, bytes, bytes]:

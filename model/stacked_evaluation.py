@@ -23,8 +23,8 @@ class StackedEvaluation:
     def __init__(self, rows: MirrorRows, weights: StackedWeights, loss: StackedLoss) -> None:
         self._rows, self._weights, self._loss = rows, weights, loss
         classes, slots = weights.bias.shape
-        self._scores: Floats = np.empty((_BLOCK, classes * slots), dtype=np.float32)
-        self._largest: Floats = np.empty((_BLOCK, slots), dtype=np.float32)
+        self._products: Floats = np.empty((_BLOCK, classes * slots), dtype=np.float32)
+        self._scores: Floats = np.empty(_BLOCK * classes * slots, dtype=np.float32)
 
     def run(self) -> tuple[Floats, Floats]:
         """Mean loss in nats and fraction of rows predicted rightly, each (slots,) float64."""
@@ -34,25 +34,24 @@ class StackedEvaluation:
         for start in range(0, n, _BLOCK):
             rows = self._rows.rows[start : start + _BLOCK]
             labels = self._rows.labels[start : start + _BLOCK]
-            scores = self._scores[: len(rows)]
-            largest = self._largest[: len(rows)]
-            np.matmul(rows, self._weights.stored, out=scores)
-            by_class = scores.reshape(len(rows), classes, slots)
-            by_class += self._weights.bias
-            predicted = _predict(by_class, largest)
-            own = labels.astype(predicted.dtype)[:, None]
-            right += np.count_nonzero(predicted == own, axis=0)
-            total += self._loss.values(by_class, labels, largest).sum(axis=0, dtype=np.float64)
+            products = self._products[: len(rows)]
+            np.matmul(rows, self._weights.stored, out=products)
+            by_class = products.reshape(len(rows), classes, slots).transpose(1, 0, 2)
+            scores = self._scores[: products.size].reshape(by_class.shape)
+            np.add(by_class, self._weights.bias[:, None], out=scores)
+            predicted, largest = _predict(scores)
+            right += np.count_nonzero(predicted == labels[:, None], axis=0)
+            total += self._loss.values(scores, labels, largest).sum(axis=0, dtype=np.float64)
         return total / n, right / n
 
 
-def _predict(scores: Floats, largest: Floats) -> npt.NDArray[np.int32]:
+def _predict(scores: Floats) -> tuple[npt.NDArray[np.int32], Floats]:
     """The first class with the largest score, and that score; argmax takes three times as long."""
+    largest = scores[0].copy()
     predicted = np.zeros(largest.shape, dtype=np.int32)
     beaten = np.empty(largest.shape, dtype=np.bool_)
-    largest[:] = scores[:, 0]
-    for k in range(1, scores.shape[1]):
-        np.greater(scores[:, k], largest, out=beaten)
+    for k in range(1, len(scores)):
+        np.greater(scores[k], largest, out=beaten)
         np.maximum(predicted, beaten * np.int32(k), out=predicted)  # a mask would be slower
-        np.maximum(largest, scores[:, k], out=largest)
-    return predicted
+        np.maximum(largest, scores[k], out=largest)
+    return predicted, largest

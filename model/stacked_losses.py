@@ -1,7 +1,7 @@
 """The losses of `model.losses` for many trials at once, made for speed.
 
-Scores are (n, k, slots): class-major, so that all trials' scores for one class lie side by side
-and every sum or maximum over the classes adds or compares whole lines of trials.
+Scores are (k, n, slots): the classes come first, so that every sum or maximum over them adds or
+compares long lines, all rows' and trials' scores for one class.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StackedLoss:
-    """A loss of scores (n, k, slots); the functions use up the scores they are given.
+    """A loss of scores (k, n, slots); the functions use up the scores they are given.
 
     Attributes
     ----------
     targets : k -> (k, k) float32; row y is what `slopes` wants to know of the class y.
-    slopes : (scores, targets (n, k, slots) of the rows, space (n, slots)): turns the scores into
-        d values / d scores where they stand.
+    slopes : (scores, targets (k, n, slots) of the rows, out (k, n, slots)): leaves
+        d values / d scores in `out`.
     values : (scores, labels (n,), largest score (n, slots)) -> the loss in nats, (n, slots).
     """
 
@@ -39,23 +39,21 @@ def _softmax_targets(classes: int) -> Floats:
     return np.eye(classes, dtype=np.float32)
 
 
-def _softmax_slopes(scores: Floats, targets: Floats, space: Floats) -> None:
+def _softmax_slopes(scores: Floats, targets: Floats, out: Floats) -> None:
     """P - y."""
-    np.maximum.reduce(scores, axis=1, out=space)
     # A common shift changes no p: with the largest score at 0, exp cannot overflow.
-    scores -= space[:, None]
+    scores -= np.maximum.reduce(scores, axis=0)
     np.exp(scores, out=scores)
-    np.einsum("nkt->nt", scores, out=space)  # twice as fast as add.reduce over the middle axis
-    scores /= space[:, None]
-    scores -= targets
+    scores /= np.add.reduce(scores, axis=0)
+    np.subtract(scores, targets, out=out)
 
 
 def _softmax_values(scores: Floats, labels: Labels, largest: Floats) -> Floats:
     """log(sum_j exp(s_j)) - s_y."""
-    scores -= largest[:, None]
-    own = scores[np.arange(len(labels)), labels]
+    scores -= largest
+    own = scores[labels, np.arange(len(labels))]
     np.exp(scores, out=scores)
-    values: Floats = np.log(np.einsum("nkt->nt", scores))
+    values: Floats = np.log(np.add.reduce(scores, axis=0))
     values -= own
     return values
 
@@ -65,17 +63,17 @@ def _bce_targets(classes: int) -> Floats:
     return 2 * np.eye(classes, dtype=np.float32) - 1
 
 
-def _bce_slopes(scores: Floats, targets: Floats, space: Floats) -> None:  # noqa: ARG001 - as above
+def _bce_slopes(scores: Floats, targets: Floats, out: Floats) -> None:
     """(p - y) / K = (tanh(s / 2) - (2 y - 1)) / 2 K, since p = (1 + tanh(s / 2)) / 2."""
     scores *= 0.5
     np.tanh(scores, out=scores)
     scores -= targets
-    scores *= 0.5 / scores.shape[1]
+    np.multiply(scores, 0.5 / len(scores), out=out)
 
 
 def _bce_values(scores: Floats, labels: Labels, largest: Floats) -> Floats:  # noqa: ARG001 - as above
     """The mean softplus of the scores after the true class's has changed its sign."""
-    scores[np.arange(len(labels)), labels] *= -1
+    scores[labels, np.arange(len(labels))] *= -1
     # softplus(s) = max(s, 0) + log(1 + exp(-|s|)); logaddexp takes twenty times as long.
     sizes = np.abs(scores)
     np.negative(sizes, out=sizes)
@@ -83,8 +81,8 @@ def _bce_values(scores: Floats, labels: Labels, largest: Floats) -> Floats:  # n
     np.log1p(sizes, out=sizes)
     np.maximum(scores, 0, out=scores)
     scores += sizes
-    values: Floats = np.einsum("nkt->nt", scores)
-    values /= scores.shape[1]
+    values: Floats = np.add.reduce(scores, axis=0)
+    values /= len(scores)
     return values
 
 

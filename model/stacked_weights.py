@@ -44,12 +44,24 @@ class StackedWeights:
         """The stored weights (k, d) of a slot; call `settle` before."""
         return self.columns[:, :, slot].T
 
-    def shrink(self, total: Floats, slots: Mask) -> None:
-        """Set the scale of some slots, or multiply their weights where it would stray too far."""
-        stray = slots & ~within_limits(total)
-        if stray.any():
-            self._multiply(np.where(stray, total, 1))
-        self.scale = np.where(slots, np.where(stray, 1, total), self.scale)
+    def shrink(self, total: Floats, slots: Mask) -> Floats:
+        """Set the scale of some slots, or multiply their weights where it would stray too far.
+
+        Returns
+        -------
+        The scale of each slot if `slots` is all, what the others' will be when their time comes.
+        """
+        size = np.abs(total)
+        near = (size >= _SMALLEST) & (size <= _LARGEST)  # 0, NaN and infinities are not
+        scale = np.where(near, total, 1)
+        if not near.all() and (slots & ~near).any():
+            self._multiply(np.where(slots & ~near, total, 1))
+        self.scale = np.where(slots, scale, self.scale)
+        return scale
+
+    def for_columns(self, numbers: Floats) -> Floats:
+        """One number per slot (slots,) as one per column, (k * slots,) float32."""
+        return np.tile(numbers.astype(np.float32), len(self.bias))
 
     def settle(self) -> None:
         """Multiply the weights by their scale, which is 1 from then on."""
@@ -64,11 +76,4 @@ class StackedWeights:
 
     def _multiply(self, factors: Floats) -> None:
         """Multiply every slot's weights by its factor."""
-        self.stored *= np.tile(factors.astype(np.float32), self.bias.shape[0])
-
-
-def within_limits(scale: Floats) -> Mask:
-    """Which scales can stand beside the weights; 0, NaN and infinities cannot."""
-    size = np.abs(scale)
-    near: Mask = (size >= _SMALLEST) & (size <= _LARGEST)
-    return near
+        self.stored *= self.for_columns(factors)

@@ -36,18 +36,20 @@ class Timetable:
 
     Attributes
     ----------
-    shrunk : per micro-batch a^s (slots,), with s the steps before it.
+    shrunk : per micro-batch a^s (k * slots,) float32, with s the steps before it.
     corrections : per micro-batch what the earlier rows (r, k * slots) of the block have brought
         in before it, float32; None where no row has brought in anything.
-    bias_steps : per micro-batch -rate / size (slots,) where a batch ends with it, else 0.
-    closing : what each row (rows, slots) brings in by the end of the batch that is open last.
+    bias_steps : per micro-batch -rate / size (slots,) float32 where a batch ends with it, else 0;
+        None where none does.
+    closing : what each row (rows, k * slots) brings in by the end of the batch that is open
+        last, float32.
     total : a^s (slots,), with s the steps by the end of that batch.
     finished : (slots,), whether that batch ends with the block.
     """
 
     shrunk: list[Floats]
     corrections: list[Floats | None]
-    bias_steps: list[Floats]
+    bias_steps: list[Floats | None]
     closing: Floats
     total: Floats
     finished: Mask
@@ -71,16 +73,20 @@ class Timetable:
             factor = np.where(age >= 0, down[:first] * steps.shrinks ** np.maximum(age, 0), 0)
             return _for_classes(factor, classes) if factor.any() else None
 
+        def bias_steps(last: int) -> Floats | None:
+            ended = ends[last] == at[last] + 1
+            return np.where(ended, down[last], 0).astype(np.float32) if ended.any() else None
+
         return cls(
-            shrunk=[steps.shrinks ** before[first] for first in firsts],
+            shrunk=[_for_classes(steps.shrinks ** before[first], classes) for first in firsts],
             corrections=[brought_in(first) for first in firsts],
-            bias_steps=[np.where(ends[i] == at[i] + 1, down[i], 0) for i in lasts],
-            closing=down * steps.shrinks ** (after - before - 1),
+            bias_steps=[bias_steps(last) for last in lasts],
+            closing=_for_classes(down * steps.shrinks ** (after - before - 1), classes),
             total=steps.shrinks**after,
             finished=ends[-1] == block.stop,
         )
 
 
 def _for_classes(numbers: Floats, classes: int) -> Floats:
-    """(rows, slots) to (rows, k * slots) float32: as fast as it gets to multiply with."""
-    return np.tile(numbers.astype(np.float32), (1, classes))
+    """(..., slots) to (..., k * slots) float32: as fast as it gets to multiply with."""
+    return np.concatenate([numbers.astype(np.float32)] * classes, axis=-1)

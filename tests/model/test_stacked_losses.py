@@ -16,15 +16,20 @@ def scores_of(rows, classes, slots, size, seed=1):
 
 
 def slopes_of(name, scores, labels):
-    loss, slopes = STACKED_LOSSES[name], scores.copy()
-    rows, classes, slots = scores.shape
+    loss, slopes = STACKED_LOSSES[name], np.empty_like(scores)
+    _, classes, slots = scores.shape
     targets = np.repeat(loss.targets(classes)[labels], slots, axis=1).reshape(scores.shape)
-    loss.slopes(slopes, targets, np.empty((rows, slots), np.float32))
+    classes_first = (1, 0, 2)
+    loss.slopes(
+        scores.transpose(classes_first).copy(),
+        targets.transpose(classes_first),
+        slopes.transpose(classes_first),
+    )
     return slopes
 
 
 def values_of(name, scores, labels):
-    return STACKED_LOSSES[name].values(scores.copy(), labels, scores.max(axis=1))
+    return STACKED_LOSSES[name].values(scores.transpose(1, 0, 2).copy(), labels, scores.max(axis=1))
 
 
 def test_every_loss_has_its_stacked_form():

@@ -37,7 +37,7 @@ def test_a_timetable_says_what_descending_step_by_step_would(rows, data):
             earlier = descend(slot, rows, block.start)
             if earlier[0] != 0:
                 shrunk = descend(slot, rows, first)[0] / earlier[0]
-                np.testing.assert_allclose(found.shrunk[i][slot], shrunk, rtol=1e-12)
+                np.testing.assert_allclose(found.shrunk[i][slot], shrunk, rtol=1e-6)
             correction = found.corrections[i]
             expected = descend(slot, rows, first)[1][block.start : first]
             given_ = np.zeros(first - block.start) if correction is None else correction[:, slot]
@@ -45,7 +45,9 @@ def test_a_timetable_says_what_descending_step_by_step_would(rows, data):
             stop = min(first + MICRO_BATCH, rows)
             length = min(size, rows - (stop - 1) // size * size)
             ends = stop % size == 0 or stop == rows
-            assert found.bias_steps[i][slot] == (-RATES[slot] / length if ends else 0)
+            steps = found.bias_steps[i]
+            step = 0 if steps is None else steps[slot]
+            assert step == np.float32(-RATES[slot] / length if ends else 0)
 
 
 @given(st.integers(1, 60), st.data())
@@ -55,7 +57,7 @@ def test_a_finished_batch_closes_with_all_its_rows(rows, data):
         stop = min(-(-block.stop // size) * size, rows)
         assert found.finished[slot] == (stop == block.stop)
         expected = descend(slot, rows, stop)[1][block.start : block.stop]
-        np.testing.assert_allclose(found.closing[:, slot], expected, rtol=1e-12)
+        np.testing.assert_allclose(found.closing[:, slot], expected, rtol=1e-6)
 
 
 def test_where_no_batch_ends_inside_a_block_nothing_is_corrected():
