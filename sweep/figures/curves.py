@@ -3,33 +3,59 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from sweep.figures.lettering import label, say_instead
-from sweep.figures.style import BLUE, SMALL_SIZE, VERMILLION, dress, new_figure, styled
+from sweep.figures.lettering import label
+from sweep.figures.panel import Panel, around, decimal, percent
+from sweep.figures.picture import WIDTH, Picture, length
+from sweep.figures.style import BLUE, GREY, TITLE_SIZE, VERMILLION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
+    from collections.abc import Callable, Mapping, Sequence
 
     from model.arrays import Floats
+    from sweep.figures.weight_colours import Pixels
 
 COLOURS: Final = {"train": BLUE, "val": VERMILLION}
 WORDS: Final = {"train": "training", "val": "validation"}
-DASHES: Final = {"cost": (0, (3, 1.5))}
-DIVERGED: Final = 1e100  # matplotlib's own arithmetic overflows near the largest float
-LABEL_GAP: Final = 0.06  # of the panel's height: one line of small text
+DASHES: Final = {"cost": (3.0, 1.5)}
+DIVERGED: Final = 1e100  # differences of larger numbers overflow
+SIZE: Final = (900, 400)
+PANEL: Final = 338  # the width of one
+TOP: Final = 60
+BOTTOM: Final = 320
+LEGEND: Final = 386
+SAMPLE: Final = 34  # the length of a line in the legend
+SPACE: Final = 8
+LINE_HEIGHT: Final = 15
 
 
-@styled
-def curves_figure(curves: Mapping[str, Sequence[float]], *, title: str) -> Figure:
-    """Loss and cost beside accuracy, training against validation.
+class Curve(NamedTuple):
+    """One line of a panel: its name in the legend and its values (epochs,), NaN for a gap."""
+
+    name: str
+    values: Floats
+    colour: str
+    dashes: tuple[float, ...]
+
+
+class Kind(NamedTuple):
+    """One panel: its left edge, its title, how a tick is written and how the end of a line."""
+
+    left: int
+    title: str
+    tick: Callable[[float, float], str]
+    end: str
+
+
+LOSSES: Final = Kind(54, "Loss and cost (nats)", decimal, "{:#.4g}")
+ACCURACIES: Final = Kind(500, "Accuracy", percent, "{:.1%}")
+
+
+def curves_figure(curves: Mapping[str, Sequence[float]], *, title: str) -> Pixels:
+    """Loss and cost beside accuracy, training against validation, uint8 (400, 900, 3).
 
     Parameters
     ----------
@@ -40,59 +66,29 @@ def curves_figure(curves: Mapping[str, Sequence[float]], *, title: str) -> Figur
     title
         Written over both panels.
     """
-    figure = new_figure(900, 400)
-    losses, accuracies = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.06, right=0.93, bottom=0.2, top=0.85, wspace=0.32)
-    figure.suptitle(label(title), x=0.012, ha="left")
-    losses.set_title("Loss and cost (nats)")
-    accuracies.set_title("Accuracy")
-    drawn = _draw(losses, curves, ("loss", "cost"), "{:#.4g}")
-    drawn |= _draw(accuracies, curves, ("accuracy",), "{:.1%}")
-    accuracies.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
-    if drawn:
-        figure.legend(
-            drawn.values(), drawn.keys(), loc="lower center", ncols=len(drawn), markerscale=0
-        )
-    return figure
+    return curves_picture(curves, title=title).pixels()
 
 
-def _draw(
-    axes: Axes, curves: Mapping[str, Sequence[float]], quantities: Sequence[str], form: str
-) -> dict[str, Line2D]:
-    """Draw the lines of one panel; one of each kind for the legend."""
-    axes.set_xlabel("epoch")
-    drawn: dict[str, Line2D] = {}
-    ends: list[tuple[int, float, str]] = []
+def curves_picture(curves: Mapping[str, Sequence[float]], *, title: str) -> Picture:
+    """What `curves_figure` shows, with its words and lines still apart."""
+    picture = Picture(*SIZE)
+    picture.write(11, 20, label(title), size=TITLE_SIZE, bold=True, room=SIZE[0] - 22)
+    losses, accuracies = _curves(curves, "loss", "cost"), _curves(curves, "accuracy")
+    epochs = max((len(values) for values in curves.values()), default=0)
+    _draw(picture, LOSSES, losses, epochs)
+    _draw(picture, ACCURACIES, accuracies, epochs)
+    _legend(picture, list({curve.name: curve for curve in losses + accuracies}.values()))
+    return picture
+
+
+def _curves(curves: Mapping[str, Sequence[float]], *quantities: str) -> list[Curve]:
+    found = []
     for quantity, (split, colour) in product(quantities, COLOURS.items()):
         values = _finite(curves.get(f"{split}/{quantity}", ()))
-        if not np.isfinite(values).any():
-            continue
-        last = int(np.flatnonzero(np.isfinite(values))[-1])
-        (line,) = axes.plot(
-            np.arange(1, len(values) + 1),
-            values,
-            color=colour,
-            linestyle=DASHES.get(quantity, "-"),
-            marker="o",
-            markersize=3.5,
-            markevery=[last],
-            clip_on=False,
-        )
-        suffix = " cost" if quantity == "cost" else ""
-        drawn[WORDS[split] + suffix] = line
-        ends.append((last + 1, float(values[last]), colour))
-    if not drawn:
-        say_instead(axes, "no values")
-        return drawn
-    dress(axes)
-    epochs = max(len(values) for values in curves.values())
-    axes.set_xlim(1 - min(0.5, 0.02 * epochs), max(epochs, 1.5))
-    axes.xaxis.set_major_locator(
-        MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-    )
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
-    _label_ends(axes, ends, form)
-    return drawn
+        if np.isfinite(values).any():
+            name = WORDS[split] + (" cost" if quantity == "cost" else "")
+            found.append(Curve(name, values, colour, DASHES.get(quantity, ())))
+    return found
 
 
 def _finite(values: Sequence[float]) -> Floats:
@@ -100,21 +96,45 @@ def _finite(values: Sequence[float]) -> Floats:
     return np.where(np.abs(numbers) < DIVERGED, numbers, np.nan)
 
 
-def _label_ends(axes: Axes, ends: Sequence[tuple[int, float, str]], form: str) -> None:
-    """Write the last value of each line, (epoch, value, colour), at its end, one above another."""
-    low, high = axes.get_ylim()
-    heights = spread([value for _, value, _ in ends], gap=LABEL_GAP * (high - low))
-    for (epoch, value, colour), height in zip(ends, heights, strict=True):
-        axes.annotate(
-            form.format(value),
-            xy=(epoch, height),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            fontsize=SMALL_SIZE,
-            annotation_clip=False,
-        )
+def _draw(picture: Picture, kind: Kind, curves: Sequence[Curve], epochs: int) -> None:
+    """Draw one panel with the last value of each line at its end."""
+    left, right = kind.left, kind.left + PANEL
+    if not curves:
+        picture.write((left + right) / 2, (TOP + BOTTOM) / 2, "no values", anchor="mm", colour=GREY)
+        return
+    finite = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
+    panel = Panel(
+        picture=picture,
+        left=left,
+        right=right,
+        top=TOP,
+        bottom=BOTTOM,
+        xs=(1 - min(0.5, 0.02 * epochs), max(epochs, 1.5)),
+        ys=around(finite.tolist()),
+    )
+    panel.dress(title=kind.title, word=kind.tick)
+    ends = []
+    for curve in curves:
+        points = panel.at(np.arange(1, len(curve.values) + 1), curve.values)
+        picture.line(points, curve.colour, dashes=curve.dashes)
+        last = int(np.flatnonzero(np.isfinite(curve.values))[-1])
+        x, y = points[last]
+        picture.dot(x, y, curve.colour)
+        ends.append((x, y, kind.end.format(curve.values[last]), curve.colour))
+    heights = spread([-y for _, y, _, _ in ends], gap=LINE_HEIGHT)
+    for (x, _, words, colour), height in zip(ends, heights, strict=True):
+        picture.write(x + 7, -height, words, anchor="lm", colour=colour)
+
+
+def _legend(picture: Picture, curves: Sequence[Curve]) -> None:
+    """Name each kind of line under the panels, in the middle."""
+    widths = [SAMPLE + SPACE + length(curve.name) + 3 * SPACE for curve in curves]
+    x = (picture.width - sum(widths) + 3 * SPACE) / 2
+    for curve, width in zip(curves, widths, strict=True):
+        sample = np.array([[x, LEGEND - 4.5], [x + SAMPLE, LEGEND - 4.5]])
+        picture.line(sample, curve.colour, dashes=curve.dashes, width=WIDTH)
+        picture.write(x + SAMPLE + SPACE, LEGEND, curve.name)
+        x += width
 
 
 def spread(positions: Sequence[float], *, gap: float) -> list[float]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from sweep.figures.lettering import fit, label
-from sweep.figures.style import SMALL_SIZE, new_figure, styled
+from sweep.figures.lettering import label
+from sweep.figures.picture import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     from sweep.figures.weight_colours import Pixels
 
@@ -42,12 +40,17 @@ def mosaic(images: Pixels, names: Sequence[str]) -> Pixels:
     height, width = images.shape[1:3]
     grid = Grid.of(len(images), height, width)
     picture = _names_on_white(grid, tuple(label(name) for name in names)).copy()
-    rows = np.arange(grid.cell_height) * height // grid.cell_height
     columns = np.arange(grid.cell_width) * width // grid.cell_width
-    for i, image in enumerate(images):
-        left, top = grid.corner(i)
-        bottom, right = top + grid.cell_height, left + grid.cell_width
-        picture[top:bottom, left:right] = image[rows[:, None], columns]
+    rows = np.arange(grid.cell_height) * height // grid.cell_height
+    wide = images[:, :, columns]
+    for first in range(0, len(images), grid.columns):
+        _, top = grid.corner(first)
+        # put together once for each row of the images, then repeated as a whole: half the time
+        strip = np.full((height, picture.shape[1], 3), 255, dtype=np.uint8)
+        for i, image in enumerate(wide[first : first + grid.columns], start=first):
+            left, _ = grid.corner(i)
+            strip[:, left : left + grid.cell_width] = image
+        picture[top : top + grid.cell_height] = strip[rows]
     return picture
 
 
@@ -93,15 +96,10 @@ class Grid:
         )
 
 
-@lru_cache(maxsize=4)  # a training draws the same names again in every epoch
-@styled
+@lru_cache(maxsize=4)  # a training draws the same names again and again
 def _names_on_white(grid: Grid, names: tuple[str, ...]) -> Pixels:
-    width, height = grid.size
-    figure = new_figure(width, height)
+    picture = Picture(*grid.size)
     for i, name in enumerate(names):
         left, top = grid.corner(i)
-        text = figure.text(left / width, 1 - (top - 5) / height, name, fontsize=SMALL_SIZE)
-        fit(text, grid.cell_width)
-    canvas = cast("FigureCanvasAgg", figure.canvas)
-    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib's stubs leave both open
-    return np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+        picture.write(left, top - 5, name, room=grid.cell_width)
+    return picture.pixels()

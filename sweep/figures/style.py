@@ -26,6 +26,7 @@ DPI: Final = 100
 FONT: Final = "DejaVu Sans"  # comes with matplotlib, so a figure looks the same everywhere
 TEXT_SIZE: Final = 10.0
 SMALL_SIZE: Final = 9.0
+TITLE_SIZE: Final = 12.0
 
 RC: Final[dict[RcKeyType, Any]] = {
     # matplotlib's defaults before the user's own; looking up "backend" would import pyplot
@@ -40,7 +41,7 @@ RC: Final[dict[RcKeyType, Any]] = {
     "figure.constrained_layout.use": False,
     "figure.constrained_layout.w_pad": 0.07,
     "figure.facecolor": "white",
-    "figure.titlesize": 12,
+    "figure.titlesize": TITLE_SIZE,
     "figure.titleweight": "bold",
     "font.family": FONT,
     "font.size": TEXT_SIZE,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+import matplotlib as mpl
+import numpy as np
 
-from sweep.figures.lettering import fit, label
+from sweep.figures.lettering import label
 from sweep.figures.mosaic import GAP, NAME_HEIGHT, mosaic
-from sweep.figures.style import GREY, SMALL_SIZE, dress, new_figure, styled
+from sweep.figures.panel import TICK, decimal, ticks
+from sweep.figures.picture import Picture
+from sweep.figures.style import GREY, TITLE_SIZE
 from sweep.figures.weight_colours import DIVERGING, RGB_CHANNELS, weight_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from matplotlib.figure import Figure
 
     from model.arrays import Floats
     from sweep.figures.weight_colours import Pixels
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HEADER = 40  # pixels above the mosaic, for the title
 FOOTER = 28  # and below it, for the caption
 COLOUR_BAR = 90  # and to its right, where there is one
+BAR = 16
+MARK = 0x66  # the grey of a tick
 
 
 def weights_montage(
@@ -43,36 +45,42 @@ def weights_montage(
     return mosaic(images, class_names)
 
 
-@styled
 def weights_figure(
     weights: Floats, class_names: Sequence[str], image_shape: tuple[int, int, int], *, title: str
-) -> Figure:
+) -> Pixels:
     """The montage under a title, with the scale of its colours. Raises as `weights_montage`."""
+    return weights_picture(weights, class_names, image_shape, title=title).pixels()
+
+
+def weights_picture(
+    weights: Floats, class_names: Sequence[str], image_shape: tuple[int, int, int], *, title: str
+) -> Picture:
+    """What `weights_figure` shows, with its words still apart."""
     images, limit = weight_images(weights, image_shape)
     montage = mosaic(images, class_names)
     has_bar = image_shape[0] != RGB_CHANNELS
     height, inner = montage.shape[:2]
     width = inner + (COLOUR_BAR if has_bar else 0)
-    full = HEADER + height + FOOTER
-    figure = new_figure(width, full)
-    axes = figure.add_axes((0, FOOTER / full, inner / width, height / full))
-    axes.imshow(montage, interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
-    heading = figure.suptitle(label(title), x=GAP / width, y=1 - 12 / full, ha="left")
-    fit(heading, width - 2 * GAP)
+    picture = Picture(width, HEADER + height + FOOTER)
+    picture.write(GAP, 23, label(title), size=TITLE_SIZE, bold=True, room=width - 2 * GAP)
+    picture.paste(montage, 0, HEADER)
     zero = "light grey" if has_bar else "mid grey"
     caption = f"weight 0 is {zero}, full colour from \N{PLUS-MINUS SIGN}{limit:.2g}"
-    figure.text(GAP / width, 12 / full, caption, color=GREY, fontsize=SMALL_SIZE)
+    bottom = HEADER + height
+    picture.write(GAP, bottom + 16, caption, colour=GREY, room=width - 2 * GAP)
     if has_bar:
-        bar = figure.add_axes(
-            (
-                (inner + GAP) / width,
-                (FOOTER + GAP) / full,
-                16 / width,
-                (height - 2 * GAP - NAME_HEIGHT) / full,
-            )
-        )
-        scale = ScalarMappable(Normalize(-limit, limit), DIVERGING)
-        figure.colorbar(scale, cax=bar)
-        dress(bar)
-    return figure
+        _colour_bar(picture, limit, inner + GAP, HEADER + GAP + NAME_HEIGHT, bottom - GAP)
+    return picture
+
+
+def _colour_bar(picture: Picture, limit: float, left: int, top: int, bottom: int) -> None:
+    """Draw the colours from `-limit` below to `limit` above, with their weights beside them."""
+    height = bottom - top
+    colours = mpl.colormaps[DIVERGING](np.linspace(1, 0, height), bytes=True)[:, None, :3]
+    picture.paste(np.repeat(colours, BAR, axis=1), left, top)
+    heights = ticks((-limit, limit))
+    for weight in heights:
+        y = min(bottom - round((weight + limit) / (2 * limit) * height), bottom - 1)
+        picture.paste(np.full((1, TICK, 3), MARK, dtype=np.uint8), left + BAR, y)
+        words = decimal(weight, heights[1] - heights[0]).replace("-", "\N{MINUS SIGN}")
+        picture.write(left + BAR + 2 * TICK, y, words, anchor="lm")

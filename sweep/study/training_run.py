@@ -116,7 +116,6 @@ class TrainingRun:
             self.run.figure(curves, "figures/curves.png")
             self._log_class_weights(classifier, title)
             log_classifier(self.run, classifier)
-        self.run.flush()
         self.run.tags({**tags, WHOLE: True})
 
     def _per_class_accuracy(self) -> Mapping[str, float]:

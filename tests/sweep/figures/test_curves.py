@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.colors import to_hex
 
-from sweep.figures.curves import curves_figure, spread
+from sweep.figures.curves import curves_figure, curves_picture, spread
 from sweep.figures.style import BLUE, VERMILLION
 
 EPOCHS = np.arange(1, 11)
@@ -22,93 +21,122 @@ CURVES = {
 }
 
 
-def lines(axes):
-    return [(line.get_xdata(), line.get_ydata()) for line in axes.lines]
+def drawn(curves, title="trial 7"):
+    return curves_picture(curves, title=title)
 
 
-def test_epochs_count_from_one():
-    for axes in curves_figure(CURVES, title="trial 7").axes:
-        for epochs, _ in lines(axes):
-            np.testing.assert_array_equal(epochs, EPOCHS)
+def lines(picture):
+    """Return the curves: lines through more than the two points of a rule."""
+    return [line for line in picture.lines if len(line.points) > 2]
+
+
+def texts(picture):
+    return [word.text for word in picture.words]
+
+
+def ends(picture):
+    """Return the words in the colours of the curves: their last values."""
+    return [word for word in picture.words if word.colour in (BLUE, VERMILLION)]
+
+
+def test_the_figure_is_the_picture_in_pixels():
+    shown = curves_figure(CURVES, title="trial 7")
+    assert (shown.shape, shown.dtype) == ((400, 900, 3), np.uint8)
+    np.testing.assert_array_equal(shown, drawn(CURVES).pixels())
+
+
+def test_epochs_count_from_one_at_equal_steps_between_the_ticks():
+    picture = drawn(CURVES)
+    places = {word.text: word.x for word in picture.words if word.y == 339 and word.x < 450}
+    for line in lines(picture)[:4]:
+        across = line.points[:, 0]
+        np.testing.assert_allclose(across[[1, 9]], [places["2"], places["10"]], atol=1)
+        np.testing.assert_allclose(np.diff(across), across[1] - across[0])
 
 
 def test_loss_and_cost_share_one_panel_and_accuracy_has_the_other():
-    losses, accuracies = curves_figure(CURVES, title="trial 7").axes
-    drawn = [values for _, values in lines(losses)]
-    keys = ("train/loss", "val/loss", "train/cost", "val/cost")
-    np.testing.assert_array_equal(drawn, [CURVES[key] for key in keys])
-    drawn = [values for _, values in lines(accuracies)]
-    np.testing.assert_array_equal(drawn, [CURVES["train/accuracy"], CURVES["val/accuracy"]])
+    places = [line.points[:, 0].mean() > 450 for line in lines(drawn(CURVES))]
+    assert places == [False, False, False, False, True, True]
+
+
+def test_a_larger_value_is_drawn_higher():
+    for line in lines(drawn(CURVES))[:4]:
+        assert (np.diff(line.points[:, 1]) > 0).all()  # losses fall, and y runs down
+    for line in lines(drawn(CURVES))[4:]:
+        assert (np.diff(line.points[:, 1]) < 0).all()
 
 
 def test_training_is_blue_validation_red_and_cost_dashed():
-    losses, accuracies = curves_figure(CURVES, title="trial 7").axes
-    colours = [to_hex(line.get_color()).upper() for line in losses.lines]
-    assert colours == [BLUE, VERMILLION, BLUE, VERMILLION]
-    assert [line.get_linestyle() for line in losses.lines] == ["-", "-", "--", "--"]
-    assert [line.get_linestyle() for line in accuracies.lines] == ["-", "-"]
+    curves = lines(drawn(CURVES))
+    assert [line.colour for line in curves] == [BLUE, VERMILLION] * 3
+    assert [bool(line.dashes) for line in curves] == [False, False, True, True, False, False]
 
 
 def test_the_last_value_of_every_line_is_written_at_its_end():
-    losses, accuracies = curves_figure(CURVES, title="trial 7").axes
-    assert [text.get_text() for text in losses.texts] == ["0.2000", "0.2200", "0.2500", "0.2700"]
-    assert [text.get_text() for text in accuracies.texts] == ["40.0%", "35.0%"]
+    words = ["0.2000", "0.2200", "0.2500", "0.2700", "40.0%", "35.0%"]
+    assert [word.text for word in ends(drawn(CURVES))] == words
 
 
-def test_end_labels_do_not_overlap_even_where_the_lines_meet(pixels):
+def test_end_labels_do_not_overlap_even_where_the_lines_meet():
     same = {key: [3.0, 1.0] for key in ("train/loss", "val/loss", "train/cost", "val/cost")}
-    figure = curves_figure(same, title="trial 7")
-    pixels(figure)
-    boxes = sorted((text.get_window_extent() for text in figure.axes[0].texts), key=lambda b: b.y0)
-    assert len(boxes) == 4
-    assert all(upper.y0 >= lower.y1 - 3 for lower, upper in pairwise(boxes))
+    heights = sorted(word.y for word in ends(drawn(same)))
+    assert len(heights) == 4
+    assert all(lower - upper >= 15 for upper, lower in pairwise(heights))
 
 
-def test_epoch_ticks_are_whole_numbers(pixels):
-    figure = curves_figure({key: values[:3] for key, values in CURVES.items()}, title="trial 7")
-    pixels(figure)
-    ticks = [axes.get_xticks() for axes in figure.axes]
-    assert all((np.asarray(each) == np.round(each)).all() for each in ticks)
+def test_epoch_ticks_are_whole_numbers():
+    picture = drawn({key: values[:3] for key, values in CURVES.items()})
+    assert [word.text for word in picture.words if word.y == 339] == ["1", "2", "3"] * 2
 
 
-def test_one_epoch_is_drawn_as_points(pixels):
-    figure = curves_figure({key: values[:1] for key, values in CURVES.items()}, title="trial 7")
+def test_one_epoch_is_drawn_as_points():
+    shown = curves_figure({key: values[:1] for key, values in CURVES.items()}, title="trial 7")
     blue = tuple(int(BLUE[i : i + 2], 16) for i in (1, 3, 5))
-    assert (pixels(figure)[60:300, :, :3] == blue).all(axis=-1).any()
+    assert (shown[60:300] == blue).all(axis=-1).any()
 
 
-def test_missing_curves_draw_no_line_and_an_empty_panel_says_so(words):
-    figure = curves_figure({"val/loss": [2.0, 1.0], "train/loss": []}, title="trial 7")
-    assert [len(axes.lines) for axes in figure.axes] == [1, 0]
-    assert words(figure).count("no values") == 1
+def test_missing_curves_draw_no_line_and_an_empty_panel_says_so():
+    picture = drawn({"val/loss": [2.0, 1.0, 0.5], "train/loss": []})
+    assert len(lines(picture)) == 1
+    assert texts(picture).count("no values") == 1
 
 
-def test_the_legend_names_only_what_is_drawn():
-    figure = curves_figure({"val/cost": [2.0], "val/accuracy": [0.1]}, title="trial 7")
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["validation cost", "validation"]
+def test_the_legend_names_only_what_is_drawn_and_each_once():
+    picture = drawn({"val/cost": [2.0], "val/accuracy": [0.1]})
+    assert [word.text for word in picture.words if word.y == 386] == [
+        "validation cost",
+        "validation",
+    ]
+    assert len([word for word in drawn(CURVES).words if word.y == 386]) == 4
 
 
-def test_no_curves_at_all_make_an_empty_figure(words):
-    figure = curves_figure({}, title="trial 7")
-    assert not figure.legends
-    assert words(figure).count("no values") == 2
+def test_no_curves_at_all_make_an_empty_figure():
+    assert texts(drawn({})) == ["trial 7", "no values", "no values"]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 1e308])
-def test_a_value_that_is_not_finite_leaves_a_gap_and_no_label(bad, pixels):
-    figure = curves_figure({"train/loss": [2.0, bad, 1.5, bad]}, title="trial 7")
-    pixels(figure)
-    ((_, values),) = lines(figure.axes[0])
-    np.testing.assert_array_equal(values, [2.0, np.nan, 1.5, np.nan])
-    (text,) = figure.axes[0].texts
-    assert (text.get_text(), text.xy[0]) == ("1.500", 3)
+def test_a_value_that_is_not_finite_leaves_a_gap_and_no_label(bad):
+    picture = drawn({"train/loss": [2.0, bad, 1.5, bad]})
+    (line,) = lines(picture)
+    assert np.isnan(line.points[:, 1]).tolist() == [False, True, False, True]
+    (word,) = ends(picture)
+    assert word.text == "1.500"
+    assert word.x == pytest.approx(line.points[2, 0] + 7)
+    assert picture.pixels().min() < 128
 
 
-@pytest.mark.parametrize(("epochs", "title"), [(1, r"$\frac{1$"), (2, "x" * 200), (10, "")])
-def test_nothing_is_clipped(epochs, title, fits):
-    curves = {key: values[:epochs] for key, values in CURVES.items()}
-    assert fits(curves_figure(curves, title=title))
+@pytest.mark.parametrize(
+    ("epochs", "title"), [(1, r"$\frac{1$"), (2, "x" * 200), (10, ""), (10, "W" * 79)]
+)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e90])
+def test_nothing_is_clipped(epochs, title, scale):
+    losses = {key: scale * values[:epochs] for key, values in CURVES.items() if "acc" not in key}
+    accuracies = {key: values[:epochs] for key, values in CURVES.items() if "acc" in key}
+    for left, top, right, bottom in drawn(losses | accuracies, title).boxes():
+        assert left >= 0
+        assert top >= 0
+        assert right <= 900
+        assert bottom <= 400
 
 
 @given(st.lists(st.floats(-1e3, 1e3), max_size=6), st.floats(0.01, 10))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sweep.figures.curves import curves_figure
+from sweep.figures.importance import importance_figure
 from sweep.figures.style import dress, new_figure
 
 DRAW_ALL = """
@@ -24,9 +25,9 @@ trials = [
 ]
 study = {"direction": "maximize", "objective": "accuracy"}
 figures.weights_montage(weights, names, shape)
+figures.curves_figure({"val/loss": [1.0]}, title="curves")
+figures.weights_figure(weights, names, shape, title="weights")
 for figure in (
-    figures.curves_figure({"val/loss": [1.0]}, title="curves"),
-    figures.weights_figure(weights, names, shape, title="weights"),
     figures.importance_figure({"l2": 1.0}, objective="accuracy"),
     figures.history_figure(trials, **study),
     figures.parallel_figure(trials, **study),
@@ -50,27 +51,37 @@ def test_a_figure_has_exactly_the_pixels_asked_for(pixels, width):
     assert pixels(new_figure(width, 114)).shape == (114, width, 4)
 
 
-def test_the_users_own_matplotlib_settings_change_no_pixel(pixels):
+def drawings(pixels):
+    """One figure by matplotlib's axes, one without them."""
     curves = {"train/loss": [2.0, 1.5], "val/accuracy": [0.3, 0.4]}
-    ours = pixels(curves_figure(curves, title="curves"))
+    return (
+        curves_figure(curves, title="curves"),
+        pixels(importance_figure({"l2": 0.7, "epochs": 0.3}, objective="val/loss")),
+    )
+
+
+def test_the_users_own_matplotlib_settings_change_no_pixel(pixels):
+    ours = drawings(pixels)
     taste = {
         "axes.facecolor": "black",
         "axes.grid": False,
         "font.size": 20,
         "lines.linewidth": 9,
+        "path.simplify": False,
         "text.color": "white",
         "xtick.color": "red",
         "xtick.direction": "in",
         "ytick.labelsize": 20,
     }
     with mpl.rc_context(taste):
-        theirs = pixels(curves_figure(curves, title="curves"))
-    np.testing.assert_array_equal(theirs, ours)
+        theirs = drawings(pixels)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
-def test_drawing_leaves_the_users_own_matplotlib_settings_as_they_were():
+def test_drawing_leaves_the_users_own_matplotlib_settings_as_they_were(pixels):
     with mpl.rc_context({"font.size": 20}):
-        curves_figure({}, title="curves")
+        drawings(pixels)
         assert mpl.rcParams["font.size"] == 20
 
 

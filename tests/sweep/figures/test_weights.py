@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sweep.figures.mosaic import Grid
-from sweep.figures.weights import weights_figure, weights_montage
+from sweep.figures.weights import weights_figure, weights_montage, weights_picture
 
 NAMES = [str(i) for i in range(10)]
 
@@ -62,33 +62,52 @@ def test_one_name_too_few_is_refused():
         weights_montage(np.zeros((10, 192)), NAMES[:9], (3, 8, 8))
 
 
-def test_the_figure_shows_the_montage_pixel_by_pixel(pixels):
+def test_the_figure_shows_the_montage_pixel_by_pixel():
     values = weights(10, (3, 32, 32))
     montage = weights_montage(values, NAMES, (3, 32, 32))
-    drawn = pixels(weights_figure(values, NAMES, (3, 32, 32), title="weights"))
+    drawn = weights_figure(values, NAMES, (3, 32, 32), title="weights")
     height, width = montage.shape[:2]
-    np.testing.assert_array_equal(drawn[40 : 40 + height, :width, :3], montage)
+    np.testing.assert_array_equal(drawn[40 : 40 + height, :width], montage)
+    assert drawn.shape == (40 + height + 28, width, 3)
 
 
 def test_one_channel_has_a_colour_bar_that_is_symmetric_about_zero():
-    figure = weights_figure(weights(10, (1, 8, 8)), NAMES, (1, 8, 8), title="digits")
-    _, bar = figure.axes
-    low, high = bar.get_ylim()
-    assert low == -high
+    values = weights(10, (1, 8, 8))
+    montage = weights_montage(values, NAMES, (1, 8, 8))
+    drawn = weights_figure(values, NAMES, (1, 8, 8), title="digits").astype(int)
+    left, top, bottom = montage.shape[1] + 16, 40 + 8 + 22, 40 + montage.shape[0] - 8
+    red, blue = drawn[top, left], drawn[bottom - 1, left]
+    assert red[0] > red[2]
+    assert blue[2] > blue[0]
+    middle = drawn[(top + bottom) // 2, left]
+    assert middle.max() - middle.min() < 8  # light grey
 
 
-def test_three_channels_have_no_colour_bar_but_a_caption_with_the_scale(words):
-    values = np.full((10, 192), 0.25)
-    figure = weights_figure(values, NAMES, (3, 8, 8), title="weights")
-    assert len(figure.axes) == 1
+def test_the_ticks_of_the_colour_bar_stand_at_their_weights():
+    picture = weights_picture(weights(10, (1, 8, 8)), NAMES, (1, 8, 8), title="digits")
+    ticks = {word.text: word.y for word in picture.words if word.anchor == "lm"}
+    assert list(ticks) == [*(f"\N{MINUS SIGN}{i}" for i in (3, 2, 1)), "0", "1", "2", "3"]
+    assert ticks["2"] < ticks["1"] < ticks["0"]
+    assert ticks["1"] + ticks["\N{MINUS SIGN}1"] == pytest.approx(2 * ticks["0"], abs=2)
+
+
+def test_three_channels_have_no_colour_bar_but_a_caption_with_the_scale():
+    picture = weights_picture(np.full((10, 192), 0.25), NAMES, (3, 8, 8), title="weights")
     caption = "weight 0 is mid grey, full colour from \N{PLUS-MINUS SIGN}0.25"
-    assert words(figure) == ["weights", caption]
+    assert [word.text for word in picture.words] == ["weights", caption]
 
 
 @pytest.mark.parametrize(
     ("classes", "image_shape", "title"),
     [(2, (1, 8, 8), "a title that is far too long " * 5), (10, (3, 5, 7), r"$\frac{1$")],
 )
-def test_nothing_is_clipped(classes, image_shape, title, fits):
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_nothing_is_clipped(classes, image_shape, title, scale):
     names = [r"$\frac{1$"] * classes
-    assert fits(weights_figure(weights(classes, image_shape), names, image_shape, title=title))
+    values = scale * weights(classes, image_shape)
+    picture = weights_picture(values, names, image_shape, title=title)
+    for left, top, right, bottom in picture.boxes():
+        assert left >= 0
+        assert top >= 0
+        assert right <= picture.width
+        assert bottom <= picture.height

@@ -31,7 +31,6 @@ class Recorder:
         self.timings = Timings()
         self.points, self.images, self.figures, self.set_tags = [], {}, {}, {}
         self.classifier = None
-        self.sent = 0
 
     def metrics(self, values, step=0):
         self.points += [(name, step, value) for name, value in values.items()]
@@ -46,11 +45,8 @@ class Recorder:
         assert (Path(path).name, folder) == ("classifier.npz", "classifier")
         self.classifier = LinearClassifier.load(path)
 
-    def flush(self):
-        self.sent = len(self.points)
-
     def tags(self, values):
-        assert self.sent == len(self.points), "metrics are sent before the run is called whole"
+        assert WHOLE not in self.set_tags, "a run is called whole last of all"
         self.set_tags |= values
 
     def last(self, name):
@@ -154,6 +150,7 @@ def test_the_end_keeps_the_best_epoch_the_figures_and_the_classifier(run):
     assert run.last("best/val_accuracy") == (0, 0.75)
     assert run.last("best/epoch") == (0, 2)
     assert set(run.figures) == {"figures/curves.png", "figures/class_weights.png"}
+    assert all(drawn.shape[2] == 3 for drawn in run.figures.values())
     kept = training.classifier()
     assert kept is not None
     assert run.classifier.digest == kept.digest

@@ -3,19 +3,32 @@ import json
 import pytest
 
 from sweep.environment import environment
+from sweep.settings import DataChoice
 from sweep.tracking.provenance import log_provenance
 from sweep.tracking.run import Run
+from sweep.tracking.tracker import Tracker
 
 
 @pytest.fixture
-def logged(tiny_study, monkeypatch):
-    """Return the study's settings and the run on which their provenance was logged."""
+def logged(workspace, monkeypatch, tiny_data):
+    """Return a choice of data and the run on which its provenance was logged."""
+    del workspace
     state = {"commit": "abc", "branch": "main", "dirty": "True"}
     monkeypatch.setattr("sweep.tracking.provenance.git_state", lambda: state)
-    loop = tiny_study()
-    run = Run.create(loop.tracker, "a run", tags={})
-    log_provenance(run, loop.study.settings.data, loop.data)
-    return loop.study.settings.data, loop.tracker.client.get_run(run.id)
+    choice = DataChoice(
+        source="/data/tiny.npz",
+        directory=None,
+        name="tiny",
+        val_size=15,
+        split_seed=0,
+        data_digest="d" * 64,
+        split_digest="5" * 64,
+    )
+    tracker = Tracker("tiny")
+    run = Run.create(tracker, "a run", tags={})
+    log_provenance(run, choice, tiny_data)
+    run.flush()
+    return choice, tracker.client.get_run(run.id)
 
 
 def test_digests_environment_and_git_state_are_tags(logged):
@@ -40,6 +53,6 @@ def test_both_parts_of_the_split_are_inputs_with_their_size_and_where_they_lie(l
             "data_digest": choice.data_digest,
         }
     assert told == {
-        "training": {"rows": 72, "features": 4},
-        "validation": {"rows": 18, "features": 4},
+        "training": {"rows": 45, "features": 12},
+        "validation": {"rows": 15, "features": 12},
     }

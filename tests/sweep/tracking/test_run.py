@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mlflow.artifacts import list_artifacts
 from mlflow.entities import ViewType
+from PIL import Image
 
 from sweep.errors import StoreUnreachableError
+from sweep.figures.style import new_figure
 from sweep.tracking.run import FLUSH_POINTS, FLUSH_SECONDS, Run
 from sweep.tracking.tracker import Tracker
 
@@ -72,6 +76,52 @@ def test_nothing_is_sent_where_nothing_waits(run, sent):
     assert sent == []
 
 
+def test_parameters_metrics_tags_and_the_note_travel_in_one_batch(run, monkeypatch):
+    batches = []
+    monkeypatch.setattr(run.tracker.client, "log_batch", lambda *_, **each: batches.append(each))
+    run.parameters({"epochs": 5})
+    run.tags({"data": "digits"})
+    run.metrics({"val/loss": 1.0}, 1)
+    run.note("so")
+    run.flush()
+    (batch,) = batches
+    assert [(each.key, each.value) for each in batch["params"]] == [("epochs", "5")]
+    assert [each.key for each in batch["metrics"]] == ["val/loss"]
+    assert [each.key for each in batch["tags"]] == ["sweep.data", "mlflow.note.content"]
+
+
+def test_tags_come_with_the_last_batch_and_after_the_files(run, monkeypatch):
+    sent = []
+
+    def log_batch(_, metrics, tags, **__):
+        sent.append((len(metrics), len(tags)))
+
+    monkeypatch.setattr(run.tracker.client, "log_batch", log_batch)
+    monkeypatch.setattr(run, "_send_files", lambda files: sent.append(sorted(files)))
+    run.tags({"whole": True})
+    run.figure(np.zeros((2, 2, 3), np.uint8), "figures/a.png")
+    run._metrics = ["a metric"] * (FLUSH_POINTS + 1)
+    run.flush()
+    assert sent == [["figures/a.png"], (FLUSH_POINTS, 0), (1, 1)]
+
+
+def test_mlflow_commits_the_tags_of_a_batch_after_its_metrics(run, monkeypatch):
+    def break_down(*_):
+        raise OSError("disk is full")
+
+    monkeypatch.setattr(
+        "mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore._log_metrics", break_down
+    )
+    run.parameters({"epochs": 5})
+    run.metrics({"val/loss": 1.0}, 1)
+    run.tags({"whole": True})
+    with pytest.raises(StoreUnreachableError):
+        run.flush()
+    kept = run.tracker.client.get_run(run.id).data
+    assert kept.params == {"epochs": "5"}
+    assert "sweep.whole" not in kept.tags
+
+
 def test_the_end_sends_what_waits_and_sets_the_status(run):
     run.metrics({"val/loss": 0.5}, 3)
     run.end("KILLED")
@@ -107,24 +157,57 @@ def test_a_run_has_its_tags_note_and_parent_from_the_first(tracker):
 def test_tags_are_put_under_our_own_name_and_the_note_is_replaced(run):
     run.tags({"ending": "complete", "trial": 3})
     run.note("second")
+    run.flush()
     tags = run.tracker.client.get_run(run.id).data.tags
     assert (tags["sweep.ending"], tags["sweep.trial"]) == ("complete", "3")
     assert tags["mlflow.note.content"] == "second"
 
 
-def test_images_lie_under_one_key_with_their_steps(run):
-    for step in (1, 20):
-        run.weights_image(np.zeros((4, 4, 3), np.uint8), step)
-    names = [item.path for item in list_artifacts(run_id=run.id, artifact_path="images")]
-    assert names
-    assert all(name.startswith("images/weights+step+") for name in names)
-    assert {name.split("+")[2] for name in names} == {"1", "20"}
+def test_a_run_knows_who_ran_what_though_it_is_looked_up_once(run, tracker):
+    again = Run.create(tracker, "another", tags={})
+    first, second = (tracker.client.get_run(each.id).data.tags for each in (run, again))
+    for name in ("mlflow.user", "mlflow.source.name", "mlflow.source.type"):
+        assert first[name] == second[name]
 
 
-def test_files_are_kept_as_artifacts(run, workspace):
+def test_images_figures_and_files_are_kept_as_artifacts(run, workspace):
     (workspace / "a.txt").write_text("text")
+    image = np.zeros((4, 4, 3), np.uint8)
+    for step in (1, 20):
+        run.weights_image(image, step)
+    run.figure(image, "figures/a.png")
+    figure = new_figure(40, 20)
+    run.figure(figure, "figures/b.png")
     run.file(workspace / "a.txt", "folder")
-    assert [item.path for item in list_artifacts(run_id=run.id)] == ["folder"]
+    run.flush()
+    assert {item.path for item in list_artifacts(run_id=run.id)} == {"figures", "folder", "images"}
+    names = [item.path for item in list_artifacts(run_id=run.id, artifact_path="images")]
+    assert sorted({name.split("+")[2] for name in names}) == ["1", "20"]
+    assert all(name.startswith("images/weights+step+") for name in names)
+    folder = Path(run.tracker.client.get_run(run.id).info.artifact_uri.removeprefix("file://"))
+    assert (folder / "folder" / "a.txt").read_text() == "text"
+    for name, size in (("a.png", (4, 4)), ("b.png", (40, 20))):
+        with Image.open(folder / "figures" / name) as drawn:
+            assert drawn.size == size
+
+
+def test_a_run_that_was_begun_before_finds_its_files_too(run):
+    again = Run(run.tracker, run.id)
+    again.figure(np.zeros((2, 2, 3), np.uint8), "figures/a.png")
+    again.flush()
+    assert [item.path for item in list_artifacts(run_id=run.id)] == ["figures"]
+
+
+def test_files_that_find_no_room_are_said_in_one_line(run, monkeypatch):
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(
+        "mlflow.store.artifact.local_artifact_repo.LocalArtifactRepository.log_artifacts", no_room
+    )
+    run.figure(np.zeros((2, 2, 3), np.uint8), "figures/a.png")
+    with pytest.raises(StoreUnreachableError, match="No space left on device"):
+        run.flush()
 
 
 def test_a_run_that_is_gone_is_said_in_one_line(run):
@@ -139,6 +222,7 @@ def test_a_run_that_is_gone_is_said_in_one_line(run):
 def test_the_time_spent_in_the_store_is_counted(run):
     before = run.tracker.timings.seconds()["tracking"]
     run.tags({"a": 1})
+    run.flush()
     assert run.tracker.timings.seconds()["tracking"] > before
 
 
