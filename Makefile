@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint types check results clean
+.PHONY: help install run ui test lint types check bench results clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1	\2/' | expand -t 12
@@ -34,6 +34,12 @@ types: $(INSTALLED) ## Check the types
 	$(BIN)/mypy
 
 check: lint types test ## What CI runs: lint, types, tests
+
+bench: $(INSTALLED) ## Measure speed, each benchmark in its small form (under five minutes)
+	$(BIN)/python benchmarks/efficiency.py --small
+	$(BIN)/python benchmarks/peers.py --small
+	$(BIN)/python benchmarks/study.py --small
+	$(BIN)/python benchmarks/scaling.py --small
 
 results: $(INSTALLED) ## Remake the README's result table (CIFAR-10, half an hour)
 	$(BIN)/python benchmarks/results.py

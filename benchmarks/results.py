@@ -53,7 +53,8 @@ def train_on_seeds(options: list[str], seeds: int, epochs: int) -> list[dict[str
     common = ["train", "--data", "cifar10", "--test", "--json", "--epochs", str(epochs), *options]
 
     def train(seed: int) -> dict[str, Any]:
-        return json.loads(sweep(*common, "--seed", str(seed)))
+        result: dict[str, Any] = json.loads(sweep(*common, "--seed", str(seed)))
+        return result
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(train, range(seeds)))

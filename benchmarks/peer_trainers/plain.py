@@ -1,0 +1,45 @@
+"""The plain NumPy loop: one trial at a time, by the project's own reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from measuring import CLASSES, SHAPE
+
+from model.draws import Draws
+from model.losses import SOFTMAX
+from model.reference import train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from measuring import Data
+
+    from model.hyperparameters import Hyperparameters
+
+ENDLESS = 1_000_000  # epochs
+
+
+class Plain:
+    """`model.reference`, which `sweep.objective` trains with."""
+
+    def __init__(self, data: Data, threads: int) -> None:
+        if threads != 1:
+            raise ValueError(f"threads must be 1, got {threads!r}")
+        self._data = data
+
+    def train(self, settings: Sequence[Hyperparameters]) -> Iterator[list[float]]:
+        """See `Trainer`."""
+        (setting,) = settings
+        results = train(
+            self._data.training,
+            self._data.validation,
+            setting,
+            loss=SOFTMAX,
+            classes=CLASSES,
+            epochs=ENDLESS,
+            draws=Draws(0),
+            image_shape=SHAPE,
+        )
+        for result in results:
+            yield [result.val.accuracy]
