@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweep.errors import SweepError
+from sweep.layout import Layout
 from sweep.space import space_from_record
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Settings:
     objective: str
     data: DataChoice
     space: Space
+    layout: Layout
 
     def __post_init__(self) -> None:
         check_study_name(self.study)
@@ -79,7 +81,11 @@ class Settings:
     def record(self) -> dict[str, Any]:
         """Return plain values for JSON; `from_record` reads them back."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return plain | {"data": asdict(self.data), "space": self.space.record()}
+        return plain | {
+            "data": asdict(self.data),
+            "space": self.space.record(),
+            "layout": asdict(self.layout),
+        }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Settings:
@@ -88,6 +94,7 @@ class Settings:
             parts = {
                 "data": DataChoice(**record["data"]),
                 "space": space_from_record(record["space"]),
+                "layout": Layout(**record["layout"]),
             }
             return cls(**{**record, **parts})
         except (KeyError, TypeError) as error:
@@ -99,12 +106,17 @@ class Settings:
     def differences(self, other: Settings) -> list[str]:
         """Return a phrase `what this -> other` for each setting that would change a trial.
 
-        Where the data lie may change; what they are may not.
+        Where the data lie may change, and how many workers there are; what they are may not.
         """
         phrases = [
             f"{name} {getattr(self, name)} -> {getattr(other, name)}"
             for name in ("loss", "epochs", "seed", "sampler", "pruner", "objective")
             if getattr(self, name) != getattr(other, name)
+        ]
+        phrases += [
+            f"{name} {getattr(self.layout, name)} -> {getattr(other.layout, name)}"
+            for name in ("slots", "width")
+            if getattr(self.layout, name) != getattr(other.layout, name)
         ]
         phrases += [
             f"{name.replace('_', ' ')} {_short(getattr(self.data, name))}"

@@ -27,6 +27,10 @@ class Timings:
         finally:
             self._seconds[name] += time.perf_counter() - began
 
+    def add(self, name: str, seconds: float) -> None:
+        """Add time that was measured elsewhere to a part."""
+        self._seconds[name] += seconds
+
     def wall(self) -> float:
         """Return the seconds since this object was made."""
         return time.perf_counter() - self._began

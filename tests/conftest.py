@@ -150,6 +150,7 @@ def tiny_npz(tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny_study(workspace, tiny_npz) -> Callable[..., StudyLoop]:  # noqa: ARG001 - enters the folder
     """Return a function that begins the study `tiny-softmax` and makes its loop, not yet run."""
+    from sweep.layout import LayoutChoice
     from sweep.study.listener import Listener
     from sweep.study.loop import StudyLoop
     from sweep.study.opening import begin_study
@@ -174,9 +175,10 @@ def tiny_study(workspace, tiny_npz) -> Callable[..., StudyLoop]:  # noqa: ARG001
             "objective": "val-accuracy",
             "study_name": None,
         }
-        plan = Plan(**(options | changes))
-        settings, data = plan.settle(plan.open_source())
-        study = begin_study(settings, create_storage())
+        layout = LayoutChoice(slots=1)
+        plan = Plan(**({**options, "layout": layout} | changes))
+        settings, data = plan.settle(plan.open_source(), trials=6)
+        study = begin_study(settings, create_storage(), plan.layout)
         return StudyLoop(study, data, Tracker("tiny"), Listener(), Timings())
 
     return begin
@@ -203,6 +205,7 @@ def tiny_data():
 @pytest.fixture(scope="session")
 def make_settings():
     """Return a function that makes the settings of a study `tiny-softmax`, some of them changed."""
+    from sweep.layout import Layout
     from sweep.settings import DataChoice, Settings
     from sweep.space import DEFAULT_SPACES
 
@@ -228,6 +231,7 @@ def make_settings():
             "objective": "val-accuracy",
             "data": choice,
             "space": DEFAULT_SPACES.get(loss),
+            "layout": Layout(slots=2, width=2, workers=1),
         }
         return Settings(**{**standard, **changes})
 

@@ -14,13 +14,14 @@ from sweep.study.listener import Listener
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from optuna.trial import FrozenTrial
-
     from sweep.settings import Settings
     from sweep.study.ending import Ending
+    from sweep.study.standing import Best
 
 PACE_SECONDS = 600
 """The time left is told from the epochs of the last ten minutes; rich's own 30 s may hold none."""
+QUIET_SECONDS = 10
+"""Where there is no bar, a sign of life comes this often."""
 
 
 @contextmanager
@@ -62,100 +63,109 @@ def watching_epochs(epochs: int) -> Iterator[Callable[[int, dict[str, float]], N
         yield on_epoch
 
 
-class Bar(Listener):
-    """Moves a rich progress bar, epoch by epoch: a trial may take minutes."""
-
-    def __init__(self, progress: Progress, settings: Settings, *, done: int, total: int) -> None:
-        self.progress = progress
-        self.settings = settings
-        self.done = done
-        self.total = total
-        self.best = ""
-        self.task = progress.add_task("trials", total=total * settings.epochs, now="", count="")
-        self._count()
-
-    def trial_began(self, number: int) -> None:
-        """Name the trial."""
-        self._say(f"trial {number}")
-
-    def epoch_ended(self, number: int, epoch: int, value: float) -> None:
-        """Show where the trial stands."""
-        epochs = self.settings.epochs
-        self.progress.update(self.task, completed=self.done * epochs + epoch)
-        self._say(f"trial {number} epoch {epoch}/{epochs} {self.settings.metric} {value:.4f}")
-
-    def trial_ended(
-        self, number: int, ending: Ending, reason: str, best: FrozenTrial | None
-    ) -> None:
-        """Count the trial if it counts, and remember the best."""
-        if best is not None:
-            self.best = f"best {best.value:.4f} (trial {best.number})"
-        if ending in ("complete", "pruned"):
-            self.done += 1
-        else:
-            _print(self.progress.console, f"trial {number} {ending}: {reason}")
-        self._count()
-
-    def warned(self, text: str) -> None:
-        """Print it above the bar."""
-        _print(self.progress.console, f"warning: {text}")
-
-    def _count(self) -> None:
-        self.progress.update(
-            self.task,
-            completed=self.done * self.settings.epochs,
-            count=f"{self.done}/{self.total}",
-        )
-
-    def _say(self, text: str) -> None:
-        self.progress.update(self.task, now=f"{text}  {self.best}")
-
-
-class Lines(Listener):
-    """Prints a line per trial."""
+class Count(Listener):
+    """Counts epochs and trials: how far a study is, and how long the rest may take."""
 
     def __init__(self, console: Console, settings: Settings, *, done: int, total: int) -> None:
         self.console = console
         self.settings = settings
-        self.done = done
-        self.total = total
-        self.fresh = 0
-        self.epoch = 0
-        self.value: float | None = None
+        self.done, self.total = done, total
+        self.epochs: dict[int, int] = {}  # of the trials in training
+        self.values: dict[int, float] = {}
+        self.best = ""
+        self.trained = 0
         self.began = time.monotonic()
 
-    def trial_began(self, number: int) -> None:  # noqa: ARG002 - part of the listener
-        """Forget the last trial."""
-        self.epoch, self.value = 0, None
+    @property
+    def epochs_done(self) -> int:
+        """Epochs behind us, as if every finished trial had had all of its own."""
+        return self.done * self.settings.epochs + sum(self.epochs.values())
 
-    def epoch_ended(self, number: int, epoch: int, value: float) -> None:  # noqa: ARG002 - part of the listener
+    @property
+    def seconds_left(self) -> float:
+        """As long as all that is missing takes, at the pace so far; pruning shortens it."""
+        missing = self.total * self.settings.epochs - self.epochs_done
+        return (time.monotonic() - self.began) * max(0, missing) / max(1, self.trained)
+
+    def trial_began(self, number: int) -> None:
+        """Count it among those in training."""
+        self.epochs[number] = 0
+
+    def epoch_ended(self, number: int, epoch: int, value: float) -> None:
         """Remember where the trial stands."""
-        self.epoch, self.value = epoch, value
+        self.epochs[number], self.values[number] = epoch, value
+        self.trained += 1
 
-    def trial_ended(
-        self, number: int, ending: Ending, reason: str, best: FrozenTrial | None
-    ) -> None:
-        """Print how the trial ended, how many are done and how long the rest may take."""
-        if ending in ("complete", "pruned"):
-            self.done += 1
-            self.fresh += 1
-        value = f" {self.settings.metric} {self.value:.4f}" if self.value is not None else ""
-        parts = [
-            f"trial {number} {ending}:{value} after {self.epoch} of {self.settings.epochs} epochs",
-            f"{self.done} of {self.total} done",
-        ]
-        if ending not in ("complete", "pruned"):
-            parts.insert(1, reason)
+    def trial_ended(self, number: int, ending: Ending, reason: str, best: Best | None) -> None:  # noqa: ARG002 - for those that print
+        """Count the trial if it counts, and remember the best."""
+        del self.epochs[number]
+        self.done += ending in ("complete", "pruned")
         if best is not None:
-            parts.append(f"best {best.value:.4f} (trial {best.number})")
-        if self.fresh and self.done < self.total:
-            seconds = (time.monotonic() - self.began) / self.fresh * (self.total - self.done)
-            parts.append(f"about {seconds:.0f} s left")
-        _print(self.console, "; ".join(parts))
+            self.best = f"best {best.value:.4f} (trial {best.number})"
 
     def warned(self, text: str) -> None:
         """Print it."""
         _print(self.console, f"warning: {text}")
+
+
+class Bar(Count):
+    """Moves a rich progress bar, pass by pass."""
+
+    def __init__(self, progress: Progress, settings: Settings, *, done: int, total: int) -> None:
+        super().__init__(progress.console, settings, done=done, total=total)
+        self.progress = progress
+        self.task = progress.add_task("trials", total=total * settings.epochs, now="", count="")
+        self._move()
+
+    def trial_ended(self, number: int, ending: Ending, reason: str, best: Best | None) -> None:
+        """Move on; a trial that failed gets a line above the bar."""
+        super().trial_ended(number, ending, reason, best)
+        if ending not in ("complete", "pruned"):
+            _print(self.console, f"trial {number} {ending}: {reason}")
+        self._move()
+
+    def pass_ended(self, training: int) -> None:  # noqa: ARG002 - counted already
+        """Move on."""
+        self._move()
+
+    def _move(self) -> None:
+        self.progress.update(
+            self.task,
+            completed=self.epochs_done,
+            count=f"{self.done}/{self.total}",
+            now=f"{len(self.epochs)} in training  {self.best}",
+        )
+
+
+class Lines(Count):
+    """Prints a line per trial, and one now and then while all of them train."""
+
+    def __init__(self, console: Console, settings: Settings, *, done: int, total: int) -> None:
+        super().__init__(console, settings, done=done, total=total)
+        self.said = time.monotonic()
+
+    def trial_ended(self, number: int, ending: Ending, reason: str, best: Best | None) -> None:
+        """Print how the trial ended and how many are done."""
+        epoch = self.epochs[number]
+        super().trial_ended(number, ending, reason, best)
+        value = f" {self.settings.metric} {self.values[number]:.4f}" if epoch else ""
+        parts = [f"trial {number} {ending}:{value} after {epoch} of {self.settings.epochs} epochs"]
+        if ending not in ("complete", "pruned"):
+            parts.append(reason)
+        self._say([*parts, *self._state()])
+
+    def pass_ended(self, training: int) -> None:
+        """Print a sign of life when nothing else was printed for a while."""
+        if training and time.monotonic() - self.said >= QUIET_SECONDS:
+            left = f"about {self.seconds_left:.0f} s left"
+            self._say([f"{training} trials in training", *self._state(), left])
+
+    def _state(self) -> list[str]:
+        return [f"{self.done} of {self.total} done"] + ([self.best] if self.best else [])
+
+    def _say(self, parts: list[str]) -> None:
+        _print(self.console, "; ".join(parts))
+        self.said = time.monotonic()
 
 
 def _print(console: Console, text: str) -> None:

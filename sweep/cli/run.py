@@ -16,13 +16,18 @@ from sweep.cli.options import (
     space_options,
     tracking_option,
 )
+from sweep.layout import MOST_SLOTS, LayoutChoice
 from sweep.settings import OBJECTIVES, PRUNERS, SAMPLERS
 
 if TYPE_CHECKING:
     from sweep.data import Prepared
     from sweep.settings import Settings
+    from sweep.study.loop import StudyLoop
     from sweep.study.opening import OpenStudy
     from sweep.timings import Timings
+
+COMPUTING = ("training", "evaluation", "waiting")
+"""The parts of the time in which the machine does arithmetic, or should."""
 
 
 @click.command()
@@ -68,14 +73,44 @@ if TYPE_CHECKING:
 @click.option(
     "--study", "study_name", metavar="NAME", help="Name of the study. [default: DATA-LOSS]"
 )
+@click.option(
+    "--audit-pruning",
+    type=click.IntRange(0, 1_000_000),
+    metavar="K",
+    default=0,
+    show_default=True,
+    help="Afterwards train K pruned trials to their end: would one have won?",
+)
+@click.option(
+    "--slots",
+    type=click.IntRange(1, MOST_SLOTS),
+    show_default="from the machine and --trials",
+    help="Trials in training at once; fewer teach the sampler and the pruner sooner.",
+)
+@click.option(
+    "--width",
+    type=click.IntRange(1, MOST_SLOTS),
+    show_default="slots shared out evenly",
+    help="Slots that share every product, a stack; a trial's bits depend on it.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_SLOTS),
+    show_default="the cores, as far as they help",
+    help="Threads that train the stacks; they change no number.",
+)
 @tracking_option
 @click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")
 def run(
     *,
     trials: int,
     timeout: float | None,
+    audit_pruning: int,
     tracking_uri: str | None,
     dry_run: bool,
+    slots: int | None,
+    width: int | None,
+    workers: int | None,
     **plan_options: Any,
 ) -> None:
     """Search for the best setting, and record every trial in MLflow.
@@ -87,8 +122,9 @@ def run(
     """
     from sweep.cli.progress import watching
     from sweep.data import auto_notice
-    from sweep.study.loop import Budget, StudyLoop
+    from sweep.study.loop import StudyLoop
     from sweep.study.opening import begin_study
+    from sweep.study.passes import Budget
     from sweep.study.plan import Plan
     from sweep.study.results import tally
     from sweep.study.storage import create_storage, making_stores
@@ -96,26 +132,27 @@ def run(
     from sweep.tracking.tracker import Tracker
 
     timings = Timings()
-    plan = Plan(**plan_options)
+    layout = LayoutChoice(slots=slots, width=width, workers=workers)
+    plan = Plan(**plan_options, layout=layout)
     with timings.part("data"):
         source = plan.open_source()
         if plan.data == "auto":
             click.echo(auto_notice(source, plan.data_dir), err=True)
-        settings, data = plan.settle(source)
-    for notice in plan.notices(data):
+        settings, data = plan.settle(source, trials=trials)
+    for notice in plan.notices(settings, data):
         click.echo(notice, err=True)
     if dry_run:
         _print_plan(settings, data, trials)
         return
     with timings.part("sampling"):
-        study = begin_study(settings, create_storage())
+        study = begin_study(settings, create_storage(), layout)
     with making_stores():
         tracker = Tracker(settings.data.name, uri=tracking_uri, timings=timings)
     done = tally(study.trials()).finished
-    with watching(settings, done=done, total=trials) as listener:
+    with watching(study.settings, done=done, total=trials) as listener:
         loop = StudyLoop(study, data, tracker, listener, timings)
-        why = loop.run(Budget(trials, timeout))
-    _print_summary(study, why, timings)
+        why = loop.run(Budget(trials, timeout, audit_pruning))
+    _print_summary(study, why, timings, loop)
 
 
 def _print_plan(settings: Settings, data: Prepared, trials: int) -> None:
@@ -125,6 +162,7 @@ def _print_plan(settings: Settings, data: Prepared, trials: int) -> None:
         f"{settings.loss} loss, {settings.sampler} sampler, {settings.pruner} pruner, "
         f"seed {settings.seed}, best by {settings.objective}"
     )
+    click.echo(f"layout: {settings.layout}")
     click.echo(
         f"data {settings.data.name}: {rows:,} training rows, {validation:,} validation rows, "
         f"digest {settings.data.data_digest[:12]}, split {settings.data.split_digest[:12]}"
@@ -133,7 +171,7 @@ def _print_plan(settings: Settings, data: Prepared, trials: int) -> None:
         click.echo(f"  {name:<17} {axis}")
 
 
-def _print_summary(study: OpenStudy, why: str, timings: Timings) -> None:
+def _print_summary(study: OpenStudy, why: str, timings: Timings, loop: StudyLoop) -> None:
     from sweep.study.results import best_trial, tally
 
     trials = study.trials()
@@ -141,7 +179,15 @@ def _print_summary(study: OpenStudy, why: str, timings: Timings) -> None:
     best = best_trial(study.settings, trials)
     if best is not None:
         print_best(study, best)
+    if loop.audit is not None:
+        click.echo(f"audit: {loop.audit}")
     click.echo(f"time {timings}")
+    if loop.operations:
+        spent = sum(timings.seconds().get(part, 0.0) for part in COMPUTING)
+        click.echo(
+            f"arithmetic {loop.operations / spent / 1e9:.1f} GF/s while training and evaluating "
+            f"({study.settings.layout})"
+        )
     if best is not None:
         click.echo(f"next: sweep ui | sweep show {study.name} | sweep reproduce {study.name}")
     else:

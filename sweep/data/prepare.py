@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.reference import Rows
+from model.mirror_rows import MirrorBasis, MirrorRows
+from model.results import Rows
 from model.standardise import Standardiser
 from sweep.errors import SweepError
 
@@ -18,13 +19,19 @@ if TYPE_CHECKING:
     from sweep.data.dataset import Dataset
     from sweep.data.split import Split
 
+_CHUNK = 1_000  # rows turned at a time: beside the rows themselves it takes 25 MB for CIFAR-10
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
-    """Rows ready to train on, standardised by the training rows alone."""
+    """Rows ready to train on, standardised by the training rows alone.
+
+    The training rows are in pixel order, for the reference trainer, or in the mirror basis, for
+    stacks: CIFAR-10 once is 0.6 GB, so nobody holds both.
+    """
 
     name: str
-    training: Rows
+    training: Rows | MirrorRows
     validation: Rows
     standardiser: Standardiser
     class_names: tuple[str, ...]
@@ -33,8 +40,10 @@ class Prepared:
     split_digest: str
 
 
-def prepare(dataset: Dataset, split: Split) -> Prepared:
+def prepare(dataset: Dataset, split: Split, *, mirrored: bool = False) -> Prepared:
     """Standardise the rows of a split; CIFAR-10 takes 0.6 GB more and two seconds.
+
+    `mirrored` puts the training rows in the mirror basis, which stacks train in.
 
     Raises
     ------
@@ -42,22 +51,43 @@ def prepare(dataset: Dataset, split: Split) -> Prepared:
         A feature cannot be standardised in float32.
     """
     training, validation = (_take(dataset.rows, part) for part in (split.train, split.val))
+    labels, val_labels = dataset.labels[split.train], dataset.labels[split.val]
     try:
         standardiser = Standardiser.fit(training)
         with np.errstate(over="raise"):  # a value too far from the mean for float32
-            standardised = standardiser.apply(training), standardiser.apply(validation)
+            trained_on: Rows | MirrorRows = (
+                _mirrored(training, labels, standardiser, dataset.image_shape)
+                if mirrored
+                else Rows(standardiser.apply(training), labels)
+            )
+            validated_on = Rows(standardiser.apply(validation), val_labels)
     except (ValueError, FloatingPointError) as error:
         raise SweepError(f"{dataset.name}: {error}; rescale or drop the feature") from error
     return Prepared(
         name=dataset.name,
-        training=Rows(standardised[0], dataset.labels[split.train]),
-        validation=Rows(standardised[1], dataset.labels[split.val]),
+        training=trained_on,
+        validation=validated_on,
         standardiser=standardiser,
         class_names=dataset.class_names,
         image_shape=dataset.image_shape,
         data_digest=dataset.digest,
         split_digest=split.digest,
     )
+
+
+def _mirrored(
+    rows: npt.NDArray[Any],
+    labels: Labels,
+    standardiser: Standardiser,
+    image_shape: ImageShape | None,
+) -> MirrorRows:
+    """Standardise and turn some rows at a time, so that they are in memory once."""
+    basis = MirrorBasis(rows.shape[1], image_shape)
+    turned = np.empty(rows.shape, dtype=np.float32)
+    for start in range(0, len(rows), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        turned[chunk] = basis.turn(standardiser.apply(rows[chunk]))
+    return MirrorRows(turned, labels, basis)
 
 
 def _take(rows: npt.NDArray[Any], numbers: Labels) -> npt.NDArray[Any]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
     from sweep.study.ending import Ending
+    from sweep.study.standing import Best
 
 
 class Listener:
@@ -19,10 +18,11 @@ class Listener:
     def epoch_ended(self, number: int, epoch: int, value: float) -> None:
         """The objective's value after `epoch`, counted from 1."""
 
-    def trial_ended(
-        self, number: int, ending: Ending, reason: str, best: FrozenTrial | None
-    ) -> None:
+    def trial_ended(self, number: int, ending: Ending, reason: str, best: Best | None) -> None:
         """Trial `number` ended; `best` is the best complete trial so far."""
+
+    def pass_ended(self, training: int) -> None:
+        """Every trial has trained for one more epoch; `training` of them go on."""
 
     def warned(self, text: str) -> None:
         """Something went wrong that does not end the study."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sweep.objective import train_trial
 from sweep.study.drive import drive
 from sweep.study.ending import Ending
 from sweep.study.interrupts import Interrupts
-from sweep.study.training_run import TrainingRun, parameters
+from sweep.study.training_run import TrainingRun
 from sweep.tracking.provenance import log_provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
-    from model.hyperparameters import Hyperparameters
-    from model.reference import EpochResult
+    from model.results import EpochResult
     from sweep.data import Prepared
     from sweep.settings import DataChoice
     from sweep.tracking.run import Run
@@ -25,10 +23,10 @@ def log_training(
     run: Run,
     data: Prepared,
     choice: DataChoice,
-    hyperparameters: Hyperparameters,
+    trained: Iterator[EpochResult],
     *,
+    given: Mapping[str, object],
     loss: str,
-    epochs: int,
     seed: int,
     title: str,
     unfinished: str,
@@ -36,7 +34,8 @@ def log_training(
 ) -> tuple[TrainingRun, Ending, str]:
     """Train and log; return the training, how it ended and why. The run is left open.
 
-    `unfinished` opens the line that an interruption is reported with.
+    `trained` trains, epoch by epoch; `given` are the run's parameters; `unfinished` opens the
+    line that an interruption is reported with.
 
     Raises
     ------
@@ -49,9 +48,8 @@ def log_training(
     def take(result: EpochResult) -> None:
         on_epoch(result.epoch, training.record(result))
 
-    trained = train_trial(data, hyperparameters, loss=loss, epochs=epochs, seed=seed)
     with Interrupts().listening() as interrupts, run.ended_if_broken():
-        run.parameters(parameters(hyperparameters, loss=loss, epochs=epochs, seed=seed))
+        run.parameters(given)
         log_provenance(run, choice, data)
         training.begin(seed)
         how, reason = drive(trained, take, interrupts, run.tracker.timings)

@@ -17,17 +17,18 @@ class DataChangedError(SweepError):
 
 
 def choose_data(
-    source: Source, *, val_size: int | None, split_seed: int, given: str
+    source: Source, *, val_size: int | None, split_seed: int, given: str, mirrored: bool = False
 ) -> tuple[DataChoice, Prepared]:
     """Load, split and standardise; return the record of the choice and the rows.
 
-    `given` is what the user named, so that a file is found again from any folder.
+    `given` is what the user named, so that a file is found again from any folder; `mirrored` rows
+    are for stacks, see `sweep.data.prepare`.
     """
     from sweep.data import prepare, split_rows
 
     dataset = source.development()
     split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
-    data = prepare(dataset, split)
+    data = prepare(dataset, split, mirrored=mirrored)
     is_file = given.lower().endswith(".npz")
     choice = DataChoice(
         source=str(Path(given).expanduser().resolve()) if is_file else source.name,
@@ -50,7 +51,7 @@ def reopen_source(choice: DataChoice, directory: Path | None = None) -> Source:
 
 
 def reopen_data(choice: DataChoice, source: Source) -> Prepared:
-    """Load a study's rows again.
+    """Load a study's rows again, ready for a stack.
 
     Raises
     ------
@@ -63,6 +64,7 @@ def reopen_data(choice: DataChoice, source: Source) -> Prepared:
         val_size=choice.val_size,
         split_seed=choice.split_seed,
         given=choice.source,
+        mirrored=True,
     )
     for name in ("data_digest", "split_digest"):
         old, new = getattr(choice, name), getattr(again, name)

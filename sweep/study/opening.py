@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from sweep.errors import SweepError
+from sweep.layout import LayoutChoice
 from sweep.settings import Settings
 from sweep.study import attributes
 from sweep.study.storage import reaching_store
@@ -38,19 +39,19 @@ class OpenStudy:
         """The tags that all runs of this study carry, and no other's."""
         return {"study": self.name, "study_id": self.identity}
 
-    def trial_id(self, number: int) -> int:
-        """Return the storage's own id of a trial, which annotates it without reading it first."""
-        study_id = self.storage.get_study_id_from_name(self.name)
-        return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
-
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, by number."""
         with reaching_store():
             return self.optuna.get_trials(deepcopy=False)
 
 
-def begin_study(settings: Settings, storage: BaseStorage) -> OpenStudy:
-    """Create the study, or open it where it exists with the same settings."""
+def begin_study(
+    settings: Settings, storage: BaseStorage, asked: LayoutChoice | None = None
+) -> OpenStudy:
+    """Create the study, or open it where it exists with the same settings.
+
+    It keeps the layout that it was begun with, but for what of it is `asked` for.
+    """
     import optuna
 
     with reaching_store():
@@ -63,14 +64,15 @@ def begin_study(settings: Settings, storage: BaseStorage) -> OpenStudy:
             record = {**settings.record(), "study_id": uuid4().hex}
             study.set_user_attr(attributes.SETTINGS, record)
     existing = load_study(settings.study, storage)
-    differences = existing.settings.differences(settings)
+    layout = (asked or LayoutChoice()).resume(existing.settings.layout)
+    differences = existing.settings.differences(replace(settings, layout=layout))
     if differences:
         raise SweepError(
             f"study {settings.study!r} was begun with other settings (recorded -> now): "
             f"{'; '.join(differences)}; give the recorded ones to go on with it, or name a new "
             "one with --study"
         )
-    return existing
+    return replace(existing, settings=replace(existing.settings, layout=layout))
 
 
 def _is_bare(study: optuna.Study, direction: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sweep.engine import blocking_of
 from sweep.errors import SweepError
+from sweep.layout import LayoutChoice
 from sweep.settings import Settings, check_study_name
 from sweep.space import read_space
 from sweep.study.material import choose_data
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
     from sweep.data import Prepared, Source
     from sweep.space import Space
+
+SLOW_BLOCK, FEW_ROWS = 16, 5_000
+"""Fewer rows at a time than this are slow, which few rows make up for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,7 @@ class Plan:
     pruner: str
     objective: str
     study_name: str | None
+    layout: LayoutChoice = LayoutChoice()  # noqa: RUF009 - frozen
 
     def open_source(self) -> Source:
         """Open the data set; cheap, and refuses a bad name or space before anything is read."""
@@ -44,13 +50,14 @@ class Plan:
             check_study_name(self.study_name)
         return open_source(self.data, self.data_dir)
 
-    def settle(self, source: Source) -> tuple[Settings, Prepared]:
-        """Load the rows and return them with the study's settings."""
+    def settle(self, source: Source, *, trials: int) -> tuple[Settings, Prepared]:
+        """Load the rows and return them with the study's settings; the layout suits the trials."""
         choice, data = choose_data(
             source,
             val_size=self.val_size,
             split_seed=self.split_seed,
             given=self.data,
+            mirrored=True,
         )
         settings = Settings(
             study=self.study_name or f"{choice.name}-{self.loss}",
@@ -62,6 +69,7 @@ class Plan:
             objective=self.objective,
             data=choice,
             space=self._space(data),
+            layout=self.layout.settle(trials=trials, classes=len(data.class_names)),
         )
         return settings, data
 
@@ -79,10 +87,19 @@ class Plan:
             )
         return space.without_flips()
 
-    def notices(self, data: Prepared) -> list[str]:
-        """Return what the user should know about the data before the trials begin."""
-        if data.image_shape is not None:
-            return []
-        return [
-            f"{data.name} has no image shape: flip_probability is 0 and no weight images are drawn."
-        ]
+    def notices(self, settings: Settings, data: Prepared) -> list[str]:
+        """Return what the user should know before the trials begin."""
+        notices = []
+        if data.image_shape is None:
+            notices.append(
+                f"{data.name} has no image shape: flip_probability is 0 and no weight images are "
+                "drawn."
+            )
+        blocking = blocking_of(settings.space)
+        if blocking.block < SLOW_BLOCK and len(data.training.labels) > FEW_ROWS:
+            notices.append(
+                f"batch_size={settings.space.axes['batch_size']}: trials share the rows "
+                f"{blocking.block} at a time, so this will be slow; sizes that divide each other, "
+                "such as --set batch_size=25,50,100,200, go 100 at a time."
+            )
+        return notices

@@ -1,17 +1,11 @@
-"""Optuna's Sobol sequence and Hyperband, going by a trial's position instead of its number.
-
-Both count the trials that were asked, so an interrupted one would move all that follow.
-"""
+"""Optuna's Sobol sequence and Hyperband, made to depend on a trial's position alone."""
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from optuna.pruners import HyperbandPruner
 from optuna.samplers import QMCSampler, RandomSampler
-
-from sweep.study.position import position_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -46,12 +40,10 @@ class SobolSampler(QMCSampler):
         return self._position - 1
 
 
-class PositionedHyperband(HyperbandPruner):
-    """Hyperband whose brackets are drawn by position; also right before it has pruned."""
+class SteadyHyperband(HyperbandPruner):
+    """Hyperband that knows its brackets before it has pruned: a sampler may ask for them first."""
 
     def _get_bracket_id(self, study: Study, trial: FrozenTrial) -> int:
         if not self._pruners:
             self._try_initialization(study)
-        placed = copy.copy(trial)
-        placed.number = position_of(trial)
-        return super()._get_bracket_id(study, placed)
+        return super()._get_bracket_id(study, trial)

@@ -2,113 +2,112 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from statistics import median
-from typing import TYPE_CHECKING
-
-from sweep.study.position import settled
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import optuna
-    from optuna.pruners import BasePruner
-    from optuna.trial import FrozenTrial
 
     from sweep.settings import Settings
     from sweep.study.ending import Ending
-    from sweep.study.opening import OpenStudy
 
 MEDIAN_STARTUP_TRIALS = 5
 WARMUP_SHARE = 10
-"""The median pruner looks first after a tenth of the epochs."""
+"""The median rule looks first after a tenth of the epochs."""
 
 
-def pruner(settings: Settings) -> BasePruner:
-    """Return the study's pruner."""
-    from optuna import pruners
+class Pruner(Protocol):
+    """Judges the trials of a study, which are told apart by their position."""
 
-    if settings.pruner == "median":
-        return pruners.MedianPruner(
-            n_startup_trials=MEDIAN_STARTUP_TRIALS,
-            n_warmup_steps=max(1, settings.epochs // WARMUP_SHARE),
-        )
-    if settings.pruner == "hyperband":
-        from sweep.study.positioned import PositionedHyperband
+    def why_prune(self, position: int, epoch: int, value: float) -> str | None:
+        """Take in a value; return why the trial ends after `epoch`, None where it goes on."""
 
-        return PositionedHyperband(max_resource=settings.epochs)
-    return pruners.NopPruner()
+    def end(self, position: int, ending: Ending, curve: list[float]) -> None:
+        """Take in how a trial ended, with its values after every epoch."""
 
 
-class Referee:
-    """Decides about pruning from a copy of the study in memory.
+class NoPruner(Pruner):
+    """Lets every trial go on to its end."""
 
-    Optuna's own `should_prune` reads all trials from the store: 3 ms on SQLite, every epoch of
-    every trial. The copy has the study's name and holds the trials that ended by themselves, each
-    under its position, so that an interruption changes no decision: they draw Hyperband's brackets.
+    def why_prune(self, position: int, epoch: int, value: float) -> None:
+        """Never."""
 
-    Parameters
-    ----------
-    study
-        The study; nothing is written to it.
+    def end(self, position: int, ending: Ending, curve: list[float]) -> None:
+        """Nothing to take in."""
 
+
+class MedianPruner(Pruner):
+    """Optuna's median rule, with the medians kept: its own reads every trial at every epoch.
+
+    A trial ends where its best value so far is worse than the median of what the complete trials
+    had after as many epochs, once there are five of them and a tenth of its epochs have passed.
     """
 
-    def __init__(self, study: OpenStudy) -> None:
-        import optuna
-
-        self.settings = study.settings
-        self.copy = optuna.create_study(
-            study_name=study.name,
-            direction=study.settings.direction,
-            pruner=pruner(study.settings),
-            sampler=optuna.samplers.RandomSampler(seed=0),
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.better: Callable[[float, float], float] = (
+            max if settings.direction == "maximize" else min
         )
-        self.trial: optuna.Trial | None = None
-        earlier = settled(study.trials())
-        if self.settings.pruner != "hyperband":
-            self.copy.add_trials(earlier)
-            return
-        for trial in earlier:
-            self._replay(trial)
+        self.warmup = max(1, settings.epochs // WARMUP_SHARE)
+        self.best: dict[int, float] = {}
+        self.complete: defaultdict[int, list[float]] = defaultdict(list)
+        self.medians: dict[int, float] = {}
 
-    def begin(self) -> None:
-        """Take in that the next trial has begun."""
-        self.trial = self.copy.ask()
-
-    def why_prune(self, epoch: int, value: float) -> str | None:
-        """Return why the trial ends after `epoch`; None where it goes on, as in the last epoch."""
-        assert self.trial is not None  # noqa: S101 - begin comes first
-        self.trial.report(value, epoch)
-        if epoch == self.settings.epochs or not self.trial.should_prune():
+    def why_prune(self, position: int, epoch: int, value: float) -> str | None:
+        """Compare the trial's best so far with the median."""
+        best = self.best[position] = self.better(self.best.get(position, value), value)
+        others = self.complete[epoch]
+        too_soon = epoch < self.warmup or len(others) < MEDIAN_STARTUP_TRIALS
+        if too_soon or epoch == self.settings.epochs:
             return None
-        there = f"epoch {epoch}: {self.settings.metric} {value:.4f}"
-        if self.settings.pruner != "median":
-            return f"{there}, not among the best of its {self.settings.pruner} bracket"
-        others = self._others(epoch)
-        middle = median(others)
-        return f"{there}, its best so far worse than the median {middle:.4f} of {len(others)}"
+        if epoch not in self.medians:
+            self.medians[epoch] = median(others)
+        middle = self.medians[epoch]
+        if self.better(best, middle) == best:
+            return None
+        return (
+            f"epoch {epoch}: {self.settings.metric} {value:.4f}, its best so far worse than the "
+            f"median {middle:.4f} of {len(others)}"
+        )
 
-    def end(self, ending: Ending, value: float | None) -> None:
-        """Take in how the trial ended."""
-        assert self.trial is not None  # noqa: S101 - begin comes first
-        self.copy.tell(self.trial, value, state=ending.state)
-        self.trial = None
+    def end(self, position: int, ending: Ending, curve: list[float]) -> None:
+        """Count a complete trial among those that others are compared with."""
+        self.best.pop(position, None)
+        if ending == "complete":
+            for epoch, value in enumerate(curve, start=1):
+                self.complete[epoch].append(value)
+            self.medians.clear()
 
-    def _replay(self, trial: FrozenTrial) -> None:
-        """Judge a trial again: how far it came in its bracket stands in no store."""
-        from optuna.trial import TrialState
 
-        self.begin()
-        for epoch, value in sorted(trial.intermediate_values.items()):
-            self.why_prune(epoch, value)
-        assert self.trial is not None  # noqa: S101 - begin sets it
-        result = trial.value if trial.state == TrialState.COMPLETE else None
-        self.copy.tell(self.trial, result, state=trial.state)
+class HyperbandPruner(Pruner):
+    """Optuna's Hyperband, on the trials of a study in memory that are numbered by position."""
 
-    def _others(self, epoch: int) -> list[float]:
-        from optuna.trial import TrialState
+    def __init__(self, settings: Settings, trials: Mapping[int, optuna.Trial]) -> None:
+        self.settings = settings
+        self.trials = trials
 
-        complete = self.copy.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return [
-            other.intermediate_values[epoch]
-            for other in complete
-            if epoch in other.intermediate_values
-        ]
+    def why_prune(self, position: int, epoch: int, value: float) -> str | None:
+        """Report the value and ask Optuna."""
+        trial = self.trials[position]
+        trial.report(value, epoch)
+        if epoch == self.settings.epochs or not trial.should_prune():
+            return None
+        return (
+            f"epoch {epoch}: {self.settings.metric} {value:.4f}, not among the best of its "
+            "hyperband bracket"
+        )
+
+    def end(self, position: int, ending: Ending, curve: list[float]) -> None:
+        """Nothing: the study in memory is told."""
+
+
+def make_pruner(settings: Settings, trials: Mapping[int, optuna.Trial]) -> Pruner:
+    """Return the study's pruner; `trials` are those that Hyperband judges, by position."""
+    if settings.pruner == "median":
+        return MedianPruner(settings)
+    if settings.pruner == "hyperband":
+        return HyperbandPruner(settings, trials)
+    return NoPruner()

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from model.hyperparameters import Hyperparameters
 from sweep.study import attributes
 from sweep.study.ending import Ending
+from sweep.study.recording import finish_trial
+from sweep.study.records import seat_of
 from sweep.study.results import ending
-from sweep.study.storage import reaching_store
 from sweep.study.training_run import LEARNING_RATE, WHOLE, log_best, parameters
-from sweep.study.trial_life import create_trial_run, tell
+from sweep.study.trial_life import create_trial_run, seat_parameters
 from sweep.tracking.provenance import log_provenance
 from sweep.tracking.run import Run
 
@@ -29,20 +30,20 @@ DIED = "the process ended without a word"
 def heal(study: OpenStudy) -> int:
     """Finish the trials that a dead process left running; return how many.
 
-    The caller holds the study's lock, so nobody is training them. A trial that had saved how it
-    ended gets that ending, every other one counts as interrupted and will be asked again.
+    The caller holds the study's lock, so nobody is training them. They count as interrupted, and
+    will be trained again.
     """
     from optuna.trial import TrialState
 
     left = [trial for trial in study.trials() if trial.state == TrialState.RUNNING]
     for trial in left:
-        how = Ending(trial.user_attrs.get(attributes.ENDING, Ending.INTERRUPTED))
-        if how == Ending.INTERRUPTED:
-            trial_id = study.trial_id(trial.number)
-            with reaching_store():
-                study.storage.set_trial_user_attr(trial_id, attributes.REASON, DIED)
-                study.storage.set_trial_user_attr(trial_id, attributes.ENDING, str(how))
-        tell(study, trial.number, how, trial.user_attrs.get(attributes.CURVES, {}))
+        finish_trial(
+            study,
+            trial._trial_id,  # noqa: SLF001 - Optuna's own name for it
+            Ending.INTERRUPTED,
+            [],
+            {attributes.REASON: DIED, attributes.ENDING: str(Ending.INTERRUPTED)},
+        )
     return len(left)
 
 
@@ -78,6 +79,7 @@ def _complete(run: Run, study: OpenStudy, trial: FrozenTrial, how: Ending, data:
         seed = trial.user_attrs[attributes.SEED]
         run.parameters(
             parameters(hyperparameters, loss=settings.loss, epochs=settings.epochs, seed=seed)
+            | seat_parameters(seat_of(trial))
         )
         curves = trial.user_attrs.get(attributes.CURVES, {})
         rates = [hyperparameters.rate(epoch) for epoch in range(len(curves.get("val/loss", [])))]

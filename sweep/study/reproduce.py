@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model.hyperparameters import Hyperparameters
+from sweep.engine import train_alone
 from sweep.environment import differences, environment
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study import attributes
 from sweep.study.champion import fetch_classifier
 from sweep.study.ending import Ending
 from sweep.study.logged_training import log_training
+from sweep.study.records import seat_of
 from sweep.study.results import ending, epochs_trained
-from sweep.study.trial_life import trial_title
+from sweep.study.training_run import parameters
+from sweep.study.trial_life import seat_parameters, trial_title
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -91,7 +94,7 @@ def _train_again(
     study: OpenStudy, trial: FrozenTrial, data: Prepared, tracker: Tracker
 ) -> TrainingRun:
     settings = study.settings
-    seed = int(trial.user_attrs[attributes.SEED])
+    seat = seat_of(trial)
     hyperparameters = Hyperparameters(**trial.params)
     diverged = ending(trial) == Ending.DIVERGED
     epochs = epochs_trained(trial) + diverged  # a pruned trial is followed up to its last epoch
@@ -110,10 +113,11 @@ def _train_again(
         run,
         data,
         settings.data,
-        hyperparameters,
+        train_alone(data, hyperparameters, loss=settings.loss, epochs=epochs, seat=seat),
+        given=parameters(hyperparameters, loss=settings.loss, epochs=epochs, seed=seat.seed)
+        | seat_parameters(seat),
         loss=settings.loss,
-        epochs=epochs,
-        seed=seed,
+        seed=seat.seed,
         title=f"{trial_title(study, trial.number)} again",
         unfinished=f"trial {trial.number} was not reproduced:",
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.hyperparameters import Hyperparameters
 from sweep.errors import SweepError
+from sweep.objective import train_trial
 from sweep.space import BASELINES
 from sweep.study.ending import Ending
 from sweep.study.logged_training import log_training
@@ -16,6 +17,7 @@ from sweep.study.sealed_test import (
     log_test_result,
     refuse_without_test_rows,
 )
+from sweep.study.training_run import parameters
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -82,9 +84,9 @@ def train_single(
         run,
         data,
         choice,
-        hyperparameters,
+        train_trial(data, hyperparameters, loss=loss, epochs=epochs, seed=seed),
+        given=parameters(hyperparameters, loss=loss, epochs=epochs, seed=seed),
         loss=loss,
-        epochs=epochs,
         seed=seed,
         title=name,
         unfinished=f"the training whose run in MLflow is {name}:",

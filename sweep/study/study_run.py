@@ -8,16 +8,14 @@ from sweep.figures.history import history_figure
 from sweep.figures.importance import importance_figure
 from sweep.figures.parallel import parallel_figure
 from sweep.figures.slices import slice_figure
+from sweep.study import attributes
 from sweep.study.importance import importances
 from sweep.study.note import study_note
-from sweep.study.results import best_trial, last_value, tally
+from sweep.study.results import best_trial, ending
+from sweep.study.standing import Standing
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from optuna.trial import FrozenTrial
-
     from sweep.data import Prepared
     from sweep.study.opening import OpenStudy
     from sweep.tracking.tracker import Tracker
@@ -41,9 +39,8 @@ def open_study_run(study: OpenStudy, tracker: Tracker, data: Prepared) -> Run:
     run = Run.create(tracker, study.name, tags={"role": "study", **study.tags})
     run.parameters(_parameters(study))
     log_provenance(run, study.settings.data, data)
-    ended = [trial for trial in study.trials() if trial.state.is_finished()]
-    for count in range(1, len(ended) + 1):  # a store that is younger than the study
-        _log_best(run, study, ended[:count])
+    _log_history(run, study)
+    run.flush()
     return run
 
 
@@ -54,23 +51,29 @@ def _parameters(study: OpenStudy) -> dict[str, object]:
         **{name: getattr(settings, name) for name in names},
         "val_size": settings.data.val_size,
         "split_seed": settings.data.split_seed,
+        "slots": settings.layout.slots,
+        "width": settings.layout.width,
+        "workers": settings.layout.workers,
         **{f"space.{name}": str(axis) for name, axis in settings.space.axes.items()},
     }
 
 
-def log_progress(run: Run, study: OpenStudy) -> None:
+def _log_history(run: Run, study: OpenStudy) -> None:
+    """Log the best after each trial, for a store that is younger than the study."""
+    standing = Standing(study.settings, [])
+    for trial in study.trials():
+        how = ending(trial)
+        if how is not None:
+            standing.take(trial.number, how, trial.user_attrs.get(attributes.CURVES, {}))
+            log_progress(run, standing)
+
+
+def log_progress(run: Run, standing: Standing) -> None:
     """Log the best so far against the number of finished trials: the optimisation history."""
-    _log_best(run, study, study.trials())
-
-
-def _log_best(run: Run, study: OpenStudy, trials: Sequence[FrozenTrial]) -> None:
-    best = best_trial(study.settings, trials)
+    best = standing.best
     if best is not None:
-        values = {
-            f"best/{rows}": last_value(best, f"val/{rows.removeprefix('val_')}")
-            for rows in ("val_accuracy", "val_loss")
-        }
-        run.metrics(values, tally(trials).finished)
+        values = {"best/val_accuracy": best.val_accuracy, "best/val_loss": best.val_loss}
+        run.metrics(values, standing.finished)
 
 
 def log_overview(run: Run, study: OpenStudy) -> None:
@@ -83,6 +86,8 @@ def log_overview(run: Run, study: OpenStudy) -> None:
         with run.tracker.timings.part("figures"):
             figure = draw(trials, direction=direction, objective=objective, chosen=chosen)
         run.figure(figure, f"figures/{name}.png")
-    shares = importance_figure(importances(study), objective=objective)
+    with run.tracker.timings.part("figures"):
+        shares = importance_figure(importances(study), objective=objective)
     run.figure(shares, "figures/importance.png")
     run.note(study_note(study))
+    run.flush()

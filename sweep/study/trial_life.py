@@ -1,29 +1,78 @@
-"""One trial from asking to telling, in both stores.
+"""One trial from its beginning to its end, in both stores.
 
-Optuna's store is the record, the MLflow run a copy. Whatever happens, the order is: create the
-run, save its id on the trial, train, save the curves, tell Optuna, complete and close the run.
+Optuna's store is the record, the MLflow run a copy. Whatever happens, the order is: begin the
+trial in the record, create the run, save its id on the trial, train, end the trial in the record,
+complete and close the run.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from model.hyperparameters import Hyperparameters
 from sweep.environment import environment
 from sweep.errors import SweepError
 from sweep.study import attributes
-from sweep.study.ending import Ending
+from sweep.study.recording import begin_trial, finish_trial
 from sweep.study.storage import reaching_store
 from sweep.study.training_run import TrainingRun, parameters
 from sweep.tracking.provenance import log_provenance
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
-    from model.reference import EpochResult
-    from sweep.curves import Curves
+    import optuna
+
+    from model.results import EpochResult
     from sweep.data import Prepared
-    from sweep.study.asking import Asked
+    from sweep.engine import Seat
+    from sweep.study.ending import Ending
     from sweep.study.opening import OpenStudy
     from sweep.timings import Timings
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial that is to be trained: its setting, and where it trains.
+
+    Attributes
+    ----------
+    trial
+        As the ledger asked for it.
+    seat
+        Decides its bits.
+    slot
+        Of the study.
+    attempt
+        From 1; an interrupted trial is tried again.
+
+    """
+
+    trial: optuna.Trial
+    seat: Seat
+    slot: int
+    attempt: int
+
+    @property
+    def position(self) -> int:
+        """Its place in the sequence that the seed decides."""
+        return self.trial.number
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """Its setting."""
+        return Hyperparameters(**self.trial.params)
+
+    def record(self) -> dict[str, object]:
+        """Return what the store keeps of it beside the setting."""
+        return {
+            attributes.POSITION: self.position,
+            attributes.ATTEMPT: self.attempt,
+            attributes.SEED: self.seat.seed,
+            attributes.FIRST_PASS: self.seat.first_pass,
+            attributes.SLOT: self.slot,
+            attributes.SEAT: asdict(self.seat),
+        }
 
 
 class TrialLife:
@@ -50,49 +99,53 @@ class TrialLife:
         self.study = study
         self.asked = asked
         self.timings = timings
-        run = create_trial_run(study, asked.trial.number, asked.attempt, parent)
-        self._save({attributes.TRIAL_RUN: run.id})
+        with timings.part("sampling"):
+            self.number, self.trial_id = begin_trial(study, asked.trial, asked.record())
+        run = create_trial_run(study, self.number, asked.attempt, parent)
+        with timings.part("sampling"), reaching_store():
+            study.storage.set_trial_user_attr(self.trial_id, attributes.TRIAL_RUN, run.id)
         settings = study.settings
         run.parameters(
             parameters(
                 asked.hyperparameters,
                 loss=settings.loss,
                 epochs=settings.epochs,
-                seed=asked.seed,
+                seed=asked.seat.seed,
             )
+            | seat_parameters(asked.seat)
         )
         log_provenance(run, settings.data, data)
         self.training = TrainingRun(run, data, settings.loss)
-        self.training.begin(asked.seed)
-        self.value: float | None = None
+        self.training.begin(asked.seat.seed)
+        run.flush()  # what a run is given is seen while it trains
+
+    @property
+    def values(self) -> list[float]:
+        """The objective's value after each epoch so far."""
+        return self.training.curves[self.study.settings.metric]
 
     def record(self, result: EpochResult) -> float:
         """Take in one epoch and return the objective's value."""
-        self.value = self.training.record(result)[self.study.settings.metric]
-        return self.value
+        return self.training.record(result)[self.study.settings.metric]
 
     def end(self, ending: Ending, reason: str = "") -> str | None:
         """End the trial in both stores; return what went wrong with its figures and files, if any.
 
         The result is recorded first: nothing that is drawn or copied afterwards can cost it.
         """
-        number = self.asked.trial.number
         classifier = self.training.classifier()
-        # The ending is saved last: with it, the record is whole.
-        self._save(
-            {
-                attributes.CURVES: self.training.curves,
-                attributes.WEIGHTS_DIGEST: classifier.digest if classifier is not None else None,
-                attributes.ENVIRONMENT: environment(),
-                attributes.REASON: reason,
-                attributes.ENDING: str(ending),
-            }
-        )
+        record = {
+            attributes.CURVES: self.training.curves,
+            attributes.WEIGHTS_DIGEST: classifier.digest if classifier is not None else None,
+            attributes.ENVIRONMENT: environment(),
+            attributes.REASON: reason,
+            attributes.ENDING: str(ending),
+        }
         with self.timings.part("sampling"):
-            tell(self.study, number, ending, self.training.curves)
+            finish_trial(self.study, self.trial_id, ending, self.values, record)
         trouble = None
         try:
-            self.training.log_ending(ending, reason, title=trial_title(self.study, number))
+            self.training.log_ending(ending, reason, title=trial_title(self.study, self.number))
         except SweepError:
             raise
         except Exception as error:  # noqa: BLE001 - a figure must not end a study
@@ -101,22 +154,10 @@ class TrialLife:
         self.training.run.end(ending.mlflow_status)
         return trouble
 
-    def _save(self, values: dict[str, object]) -> None:
-        with self.timings.part("sampling"), reaching_store():
-            for key, value in values.items():
-                self.asked.trial.set_user_attr(key, value)
 
-
-def tell(study: OpenStudy, number: int, ending: Ending, curves: Curves) -> None:
-    """Tell Optuna a trial's curve and how it ended; a complete one is worth its last value."""
-    values = curves.get(study.settings.metric, [])
-    trial_id = study.trial_id(number)
-    with reaching_store():
-        for epoch, value in enumerate(values, start=1):
-            study.storage.set_trial_intermediate_value(trial_id, epoch, value)
-        study.optuna.tell(
-            number, values[-1] if ending == Ending.COMPLETE else None, state=ending.state
-        )
+def seat_parameters(seat: Seat) -> dict[str, object]:
+    """Return what a run shows of a seat beside the seed."""
+    return {name: getattr(seat, name) for name in ("first_pass", "slot", "width")}
 
 
 def create_trial_run(study: OpenStudy, number: int, attempt: int, parent: Run) -> Run:

@@ -14,8 +14,16 @@ PACKAGE = Path(sweep.__file__).parent
 HEAVY = {"numpy", "optuna", "mlflow", "matplotlib", "sklearn", "scipy", "pandas"}
 
 FOUNDATION = {"model", "errors"}
-VOCABULARY = FOUNDATION | {"curves", "environment", "intervals", "settings", "space", "timings"}
-PILLARS = {"data", "figures", "objective", "tracking"}
+VOCABULARY = FOUNDATION | {
+    "curves",
+    "environment",
+    "intervals",
+    "layout",
+    "settings",
+    "space",
+    "timings",
+}
+PILLARS = {"data", "engine", "figures", "objective", "tracking"}
 
 # What each part may import when it runs, besides itself.
 ALLOWED = {
@@ -25,9 +33,11 @@ ALLOWED = {
     "environment": set(),
     "curves": set(),
     "space": FOUNDATION,
-    "settings": FOUNDATION | {"space"},
+    "layout": FOUNDATION,
+    "settings": FOUNDATION | {"layout", "space"},
     "data": FOUNDATION,
     "figures": FOUNDATION,
+    "engine": VOCABULARY,
     "objective": VOCABULARY,
     "tracking": VOCABULARY,
     "study": VOCABULARY | PILLARS,

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep.errors import SweepError
+from sweep.layout import Layout
 from sweep.settings import (
     LOSSES,
     MAX_SEED,
@@ -53,6 +54,9 @@ plain_settings = st.fixed_dictionaries(
             split_digest=st.text(),
         ),
         "space": st.sampled_from(list(DEFAULT_SPACES.values())),
+        "layout": st.builds(
+            Layout, slots=st.integers(1, 99), width=st.integers(1, 99), workers=st.integers(1, 9)
+        ),
         "study": st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z"),
     }
 )

@@ -1,6 +1,7 @@
 import pytest
 
 from sweep.curves import METRICS
+from sweep.layout import Layout
 from sweep.settings import DataChoice, Settings
 from sweep.space import BASELINES, DEFAULT_SPACES
 from sweep.study import attributes
@@ -26,6 +27,7 @@ SETTINGS = Settings(
         split_digest="s" * 64,
     ),
     space=DEFAULT_SPACES["softmax"],
+    layout=Layout(slots=4, width=4, workers=1),
 )
 
 

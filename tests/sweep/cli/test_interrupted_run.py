@@ -17,15 +17,16 @@ from sweep.tracking.tracker import Tracker
 # In place of large data: every epoch takes its time, and says that it is there.
 SLOW = """
 import sys, time
-import sweep.study.loop as loop
-train, pause = loop.train_trial, float(sys.argv.pop(1))
-def slow(*given, **more):
-    for result in train(*given, **more):
-        with open("epochs", "a") as epochs:
+from sweep.engine import Engine
+run_pass, pause = Engine.run_pass, float(sys.argv.pop(1))
+def slow(engine):
+    found = run_pass(engine)
+    with open("epochs", "a") as epochs:
+        for result in found.values():
             print(result.epoch, file=epochs)
-        time.sleep(pause)
-        yield result
-loop.train_trial = slow
+    time.sleep(pause)
+    return found
+Engine.run_pass = slow
 from sweep.cli import main
 main()
 """
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("no_figures")
 
 @pytest.fixture
 def command(tiny_npz):
-    return ["run", "--data", str(tiny_npz), "--trials", "3", "--epochs", "4"]
+    return ["run", "--data", str(tiny_npz), "--trials", "3", "--epochs", "4", "--slots", "1"]
 
 
 @pytest.fixture

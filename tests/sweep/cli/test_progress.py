@@ -61,15 +61,28 @@ def test_a_pipe_gets_one_plain_line_a_trial(seen, clock):
         listener.trial_ended(4, Ending.COMPLETE, "", BEST)
     assert written.getvalue() == (
         "trial 1 complete: val/accuracy 0.7500 after 10 of 10 epochs; 2 of 4 done; "
-        "best 0.7500 (trial 0); about 12 s left\n"
+        "best 0.7500 (trial 0)\n"
         "trial 2 diverged: after 0 of 10 epochs; diverged in epoch 1: the [bold] cost; "
-        "2 of 4 done; best 0.7500 (trial 0); about 12 s left\n"
+        "2 of 4 done; best 0.7500 (trial 0)\n"
         "trial 3 pruned: val/accuracy 0.5000 after 2 of 10 epochs; 3 of 4 done; "
-        "best 0.7500 (trial 0); about 3 s left\n"
+        "best 0.7500 (trial 0)\n"
         "warning: no [champion]\n"
         "trial 4 complete: val/accuracy 0.6000 after 10 of 10 epochs; 4 of 4 done; "
         "best 0.7500 (trial 0)\n"
     )
+
+
+def test_a_pipe_gets_a_sign_of_life_while_all_trials_train(seen, clock):
+    written = seen(terminal=False)
+    with watching(SETTINGS, done=0, total=2) as listener:
+        for number in (0, 1):
+            listener.trial_began(number)
+        for epoch in (1, 2, 3):
+            clock.append(6.0 * epoch)
+            for number in (0, 1):
+                listener.epoch_ended(number, epoch, 0.5)
+            listener.pass_ended(2)
+    assert written.getvalue() == "2 trials in training; 0 of 2 done; about 48 s left\n"
 
 
 def test_a_long_line_is_not_broken_for_a_pipe(seen):
@@ -79,7 +92,7 @@ def test_a_long_line_is_not_broken_for_a_pipe(seen):
     assert written.getvalue().count("\n") == 1
 
 
-def test_a_terminal_gets_a_bar_with_trial_epoch_best_and_time_left(seen):
+def test_a_terminal_gets_a_bar_with_count_best_and_time_left(seen):
     written = seen(terminal=True)
     with watching(SETTINGS, done=1, total=4) as listener:
         now = [listener.progress.get_time()]
@@ -91,11 +104,12 @@ def test_a_terminal_gets_a_bar_with_trial_epoch_best_and_time_left(seen):
         for epoch in (1, 2, 3):
             now.append(now[-1] + 60)  # slower than rich's own window of 30 s
             listener.epoch_ended(2, epoch, 0.6)
+            listener.pass_ended(1)
         listener.progress.refresh()
     last = plain(written).split("\r")[-3]
     assert "trials" in last
     assert "2/4" in last
-    assert "trial 2 epoch 3/10 val/accuracy 0.6000  best 0.7500 (trial 0)" in last
+    assert "1 in training  best 0.7500 (trial 0)" in last
     assert last.rstrip().endswith("left 0:17:00")  # 17 of 40 epochs, 60 s each
 
 
@@ -109,6 +123,7 @@ def test_the_bar_counts_what_is_finished_and_steps_back_from_what_failed(seen):
 
         listener.trial_began(0)
         listener.epoch_ended(0, 3, 0.5)
+        listener.pass_ended(1)
         assert stands() == (3, "0/4")
         listener.trial_ended(0, Ending.ERROR, "broke", None)
         assert stands() == (0, "0/4")
@@ -124,6 +139,7 @@ def test_failures_and_warnings_stay_above_the_bar_as_they_are(seen):
     with watching(SETTINGS, done=0, total=4) as listener:
         listener.trial_began(0)
         listener.trial_ended(0, Ending.DIVERGED, "the [bold] cost is nan", None)
+        listener.trial_began(1)
         listener.trial_ended(1, Ending.COMPLETE, "", None)
         listener.warned("no [champion] is registered")
     assert "trial 0 diverged: the [bold] cost is nan\n" in plain(written)

@@ -37,7 +37,7 @@ def verdict(**changes):
 @pytest.fixture
 def tiny_trial(tiny_study, no_figures):
     """Return a study with one complete trial on an .npz file."""
-    from sweep.study.loop import Budget
+    from sweep.study.passes import Budget
 
     del no_figures
     loop = tiny_study()

@@ -153,7 +153,7 @@ def test_a_run_says_how_each_trial_ended_what_is_best_and_what_to_do_next(
     assert len(progress) == 2
     assert re.fullmatch(
         r"trial 0 complete: val/accuracy 0\.\d{4} after 2 of 2 epochs; 1 of 2 done; "
-        r"best 0\.\d{4} \(trial 0\); about \d+ s left",
+        r"best 0\.\d{4} \(trial 0\)",
         progress[0],
     )
     assert re.fullmatch(
@@ -168,7 +168,8 @@ def test_a_run_says_how_each_trial_ended_what_is_best_and_what_to_do_next(
     assert re.match(r"best: trial [01], validation accuracy \d+\.\d % \[", lines[1])
     assert lines[2].endswith("flip_probability 0")
     assert re.match(r"time \d+\.\d s: .*training \d+ %.*other \d+ %", lines[3])
-    assert lines[4:] == ["next: sweep ui | sweep show tiny-softmax | sweep reproduce tiny-softmax"]
+    assert re.match(r"arithmetic \d+\.\d GF/s while training and evaluating \(", lines[4])
+    assert lines[5:] == ["next: sweep ui | sweep show tiny-softmax | sweep reproduce tiny-softmax"]
     for trial in load_study("tiny-softmax", open_storage()).trials():
         assert trial.params["flip_probability"] == 0
     assert all(not artifacts(run, "images") for run in Tracker("tiny").runs(role="trial"))
@@ -211,7 +212,7 @@ def test_trials_that_all_diverge_end_the_study_with_the_reason(
     workspace, tiny_npz, invoke, monkeypatch
 ):
     del workspace
-    monkeypatch.setattr("sweep.study.loop.FAILURES_IN_A_ROW", 3)
+    monkeypatch.setattr("sweep.study.failures.FAILURES_IN_A_ROW", 3)
     hot = ["--set", "learning_rate=1e5:1e6:log", "--set", "l2=1", "--set", "batch_size=25"]
     said = invoke("run", "--data", tiny_npz, "--epochs", "9", "--set", "decay_period=50", *hot)
     assert (said.exit_code, said.stdout) == (1, "")
@@ -231,11 +232,14 @@ def test_trials_that_all_diverge_end_the_study_with_the_reason(
 
 def test_a_dry_run_tells_the_plan_and_leaves_no_trace(tmp_path, monkeypatch, tiny_npz, invoke):
     monkeypatch.chdir(tmp_path)
-    said = invoke("run", "--data", tiny_npz, "--dry-run", "--set", "l2=0.1")
+    said = invoke(
+        "run", "--data", tiny_npz, "--dry-run", "--set", "l2=0.1", "--slots", 6, "--workers", 2
+    )
     assert said.exit_code == 0
     assert re.sub(r"\b[0-9a-f]{12}\b", "DIGEST", said.stdout) == (
         "study tiny-softmax: 50 trials of 50 epochs, softmax loss, tpe sampler, median pruner, "
         "seed 0, best by val-accuracy\n"
+        "layout: 6 slots in stacks of 3, 2 workers\n"
         "data tiny: 72 training rows, 18 validation rows, digest DIGEST, split DIGEST\n"
         "  l2                0.1\n"
         "  learning_rate     0.0001:0.1:log\n"

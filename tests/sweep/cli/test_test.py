@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from sweep.study.loop import Budget
+from sweep.study.passes import Budget
 from sweep.tracking.tracker import Tracker
 
 

@@ -8,8 +8,9 @@ from model.linear import LinearClassifier
 from sweep.errors import SweepError
 from sweep.study import attributes
 from sweep.study.champion import crown_chosen, fetch_classifier, trial_run
-from sweep.study.loop import Budget
+from sweep.study.passes import Budget
 from sweep.study.reproduce import reproduce
+from sweep.study.results import best_trial
 from sweep.tracking.champion import champion_run
 
 GONE = (
@@ -110,7 +111,7 @@ def test_the_best_trial_is_crowned_once_and_a_better_one_takes_over(loop, monkey
     assert len(crowned) == 1
     loop.run(Budget(8))
     crown_chosen(loop.study, loop.tracker)
-    best = max(loop.study.trials(), key=lambda trial: (trial.value, -trial.number))
+    best = best_trial(loop.study.settings, loop.study.trials())
     assert best.number > 0
     assert crowned[-1] == (best.user_attrs[attributes.TRIAL_RUN], True, "tiny-softmax")
 

@@ -157,10 +157,3 @@ def test_sweeps_own_studies_are_listed_by_name(make_settings, storage):
     optuna.create_study(study_name="foreign", storage=storage)
     assert [study.name for study in recorded_studies(storage)] == ["a", "b"]
     assert study_names(storage) == ["a", "b", "foreign"]
-
-
-def test_a_trial_is_found_by_number_whatever_its_id_in_the_store(make_settings, storage):
-    optuna.create_study(storage=storage).add_trial(optuna.trial.create_trial(value=0.0))
-    study = begin_study(make_settings(), storage)
-    study.optuna.add_trial(optuna.trial.create_trial(value=1.0))
-    assert storage.get_trial(study.trial_id(0)).value == 1.0

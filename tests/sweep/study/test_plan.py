@@ -41,7 +41,7 @@ def plan(folder):  # noqa: ARG001 - the files lie there
 
 
 def settle(plan):
-    return plan.settle(plan.open_source())
+    return plan.settle(plan.open_source(), trials=6)
 
 
 def test_a_plan_becomes_settings_and_rows(plan, folder):
@@ -93,13 +93,13 @@ def test_without_images_nothing_is_flipped_and_the_user_is_told(plan):
         name="flip_probability", values=(0.0,)
     )
     assert settings.space.varied() == ["l2", "learning_rate", "decay_period", "batch_size"]
-    assert features.notices(data) == [
+    assert features.notices(settings, data) == [
         "features has no image shape: flip_probability is 0 and no weight images are drawn."
     ]
 
 
 def test_with_images_there_is_nothing_to_tell(plan):
-    assert plan().notices(settle(plan())[1]) == []
+    assert plan().notices(*settle(plan())) == []
 
 
 @pytest.mark.parametrize("values", ["0:0.4", "0.2", "0,0.5"])

@@ -1,14 +1,14 @@
 import pytest
 from optuna.trial import TrialState
 
-from sweep.objective import train_trial
+from sweep.engine import make_engine, train_alone
 from sweep.study import attributes
-from sweep.study.asking import ask
 from sweep.study.ending import Ending
-from sweep.study.loop import Budget
+from sweep.study.ledger import Ledger
+from sweep.study.passes import Budget
 from sweep.study.reconcile import DIED, heal, reconcile
 from sweep.study.study_run import open_study_run
-from sweep.study.trial_life import TrialLife
+from sweep.study.trial_life import Asked, TrialLife
 
 
 @pytest.fixture
@@ -24,7 +24,9 @@ def reconciled(loop):
 
 def begin_trial(loop):
     parent = open_study_run(loop.study, loop.tracker, loop.data)
-    return TrialLife(loop.study, ask(loop.study), parent, loop.data, loop.timings)
+    engine = make_engine(loop.data, loop.study.settings, loop.timings)
+    asked = Asked(Ledger(loop.study.settings).ask(), engine.seat(0), slot=0, attempt=1)
+    return TrialLife(loop.study, asked, parent, loop.data, loop.timings)
 
 
 def statuses(loop):
@@ -71,9 +73,14 @@ def test_a_trial_that_died_in_training_counts_as_interrupted_in_both_stores(loop
     in_both_stores(loop.study, loop.tracker)
 
 
-def test_a_trial_that_died_before_it_had_a_run_is_given_one(loop, in_both_stores):
-    open_study_run(loop.study, loop.tracker, loop.data)
-    ask(loop.study)
+def test_a_trial_that_died_before_it_had_a_run_is_given_one(loop, monkeypatch, in_both_stores):
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr("sweep.study.trial_life.create_trial_run", dies)
+        with pytest.raises(KeyboardInterrupt):
+            begin_trial(loop)
     assert (heal(loop.study), reconciled(loop)) == (1, 1)
     in_both_stores(loop.study, loop.tracker)
 
@@ -87,32 +94,12 @@ def test_a_trial_that_died_while_it_was_asked_is_given_a_run_without_parameters(
     in_both_stores(loop.study, loop.tracker)
 
 
-def test_a_trial_that_had_saved_its_ending_gets_that_ending(loop, monkeypatch, in_both_stores):
-    life = begin_trial(loop)
-    for result in train_trial(
-        loop.data, life.asked.hyperparameters, loss="softmax", epochs=2, seed=life.asked.seed
-    ):
-        life.record(result)
-    with monkeypatch.context() as dying:
-        dying.setattr("sweep.study.trial_life.tell", lambda *_: None)
-        dying.setattr("sweep.tracking.run.Run.end", lambda *_: None)
-        life.end(Ending.COMPLETE)
-    assert loop.study.trials()[0].state == TrialState.RUNNING
-    assert statuses(loop) == {0: "RUNNING"}
-
-    assert (heal(loop.study), reconciled(loop)) == (1, 1)
-    (trial,) = loop.study.trials()
-    assert trial.value == life.value
-    assert statuses(loop) == {0: "FINISHED"}
-    in_both_stores(loop.study, loop.tracker)
-
-
 def test_a_run_that_was_cut_short_after_the_telling_is_completed_point_by_point(
     loop, monkeypatch, in_both_stores
 ):
     life = begin_trial(loop)
-    for result in train_trial(
-        loop.data, life.asked.hyperparameters, loss="softmax", epochs=2, seed=life.asked.seed
+    for result in train_alone(
+        loop.data, life.asked.hyperparameters, loss="softmax", epochs=2, seat=life.asked.seat
     ):
         life.record(result)
         if result.epoch == 1:

@@ -12,7 +12,7 @@ from sweep.errors import SweepError
 from sweep.study import attributes
 from sweep.study.ending import Ending
 from sweep.study.interrupts import InterruptedStudyError
-from sweep.study.loop import Budget
+from sweep.study.passes import Budget
 from sweep.study.reproduce import compare_curves, reproduce
 from sweep.study.training_run import log_classifier
 from sweep.tracking.run import Run
@@ -61,7 +61,7 @@ def test_a_complete_trial_comes_out_bit_for_bit(one_trial):
 
 def test_a_pruned_trial_is_followed_to_the_epoch_where_it_ended(loop, monkeypatch):
     monkeypatch.setattr(
-        "sweep.study.loop.Referee.why_prune", lambda *args: "behind" if args[1] == 2 else None
+        "sweep.study.ledger.Ledger.why_prune", lambda *args: "behind" if args[2] == 2 else None
     )
     loop.run(Budget(1))
     assert loop.study.trials()[0].user_attrs[attributes.ENDING] == Ending.PRUNED
@@ -71,7 +71,7 @@ def test_a_pruned_trial_is_followed_to_the_epoch_where_it_ended(loop, monkeypatc
 
 def test_a_diverged_trial_diverges_again_in_the_same_epoch(tiny_study, no_figures, monkeypatch):
     del no_figures
-    monkeypatch.setattr("sweep.study.loop.FAILURES_IN_A_ROW", 1)
+    monkeypatch.setattr("sweep.study.failures.FAILURES_IN_A_ROW", 1)
     loop = tiny_study(overrides=("learning_rate=1e6", "l2=1", "batch_size=25"), epochs=6)
     with pytest.raises(SweepError, match="1 trials in a row failed"):
         loop.run(Budget(1))
@@ -114,6 +114,7 @@ def test_weights_that_are_off_by_less_than_the_tolerance_still_match(one_trial):
     nudged = replace(first, weights=first.weights * np.float32(1 + 1e-4))
     other = Run.create(one_trial.tracker, "other", tags={"weights_digest": nudged.digest})
     log_classifier(other, nudged)
+    other.flush()
 
     verdict = again(one_trial, weights_digest=nudged.digest)
     assert verdict.matches == "within tolerance"
@@ -140,10 +141,12 @@ def test_a_curve_that_is_off_by_more_is_no_match_and_the_first_point_is_named(on
 
 
 def test_a_trial_without_a_result_of_its_own_is_refused(loop, monkeypatch):
-    monkeypatch.setattr("sweep.study.loop.FAILURES_IN_A_ROW", 1)
-    monkeypatch.setattr(
-        "sweep.study.loop.drive", lambda *_: (Ending.ERROR, "ValueError: a broken row")
-    )
+    monkeypatch.setattr("sweep.study.failures.FAILURES_IN_A_ROW", 1)
+
+    def broken(*_):
+        raise ValueError("a broken row")
+
+    monkeypatch.setattr("sweep.study.trial_life.TrialLife.record", broken)
     with pytest.raises(SweepError, match="1 trials in a row failed"):
         loop.run(Budget(1))
     with pytest.raises(SweepError) as refused:
@@ -159,7 +162,7 @@ def test_a_defect_in_the_second_training_is_not_called_a_mismatch(one_trial, mon
         yield from ()
         raise KeyError("gone")
 
-    monkeypatch.setattr("sweep.study.logged_training.train_trial", broken)
+    monkeypatch.setattr("sweep.study.reproduce.train_alone", broken)
     with pytest.raises(SweepError) as failed:
         again(one_trial)
     assert str(failed.value) == (

@@ -7,7 +7,7 @@ from model.standardise import Standardiser
 from sweep.data import Dataset
 from sweep.errors import SweepError
 from sweep.study import attributes
-from sweep.study.loop import Budget
+from sweep.study.passes import Budget
 from sweep.study.sealed_test import evaluate_on_test_rows, open_test_rows
 
 

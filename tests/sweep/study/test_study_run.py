@@ -3,7 +3,8 @@ from collections import Counter
 import pytest
 from mlflow.artifacts import list_artifacts
 
-from sweep.study.loop import Budget
+from sweep.study.passes import Budget
+from sweep.study.standing import Standing
 from sweep.study.study_run import log_overview, log_progress, open_study_run
 
 
@@ -34,6 +35,9 @@ def test_the_run_says_what_the_study_searches(loop):
         "objective": "val-accuracy",
         "val_size": "18",
         "split_seed": "0",
+        "slots": "1",
+        "width": str(loop.study.settings.layout.width),
+        "workers": str(loop.study.settings.layout.workers),
         "space.l2": "1e-05:1:log",
         "space.learning_rate": "0.0001:0.1:log",
         "space.decay_period": "2:50:log",
@@ -53,7 +57,7 @@ def test_another_study_of_the_same_data_has_a_run_of_its_own(tiny_study):
 
 def test_a_study_without_a_complete_trial_has_no_best_yet_and_its_note_says_so(loop):
     run = open_study_run(loop.study, loop.tracker, loop.data)
-    log_progress(run, loop.study)
+    log_progress(run, Standing(loop.study.settings, loop.study.trials()))
     log_overview(run, loop.study)
     run.flush()
     (logged,) = loop.tracker.runs(role="study")
@@ -72,6 +76,16 @@ def test_the_best_so_far_stands_against_the_finished_trials(loop, no_figures):
         (2, max(values[:2])),
         (3, max(values)),
     ]
+
+
+def test_a_store_younger_than_the_study_gets_the_whole_history(loop, no_figures):
+    del no_figures
+    loop.run(Budget(3))
+    (old,) = loop.tracker.runs(role="study")
+    loop.tracker.client.delete_run(old.info.run_id)
+    fresh = open_study_run(loop.study, loop.tracker, loop.data)
+    assert fresh.id != old.info.run_id
+    assert fresh.steps("best/val_accuracy") == {1, 2, 3}
 
 
 def test_the_figures_over_all_trials_lie_under_figures(loop, no_figures):

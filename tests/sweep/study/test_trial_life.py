@@ -1,12 +1,13 @@
 import pytest
 from optuna.trial import TrialState
 
-from sweep.objective import train_trial
+from sweep.engine import make_engine, train_alone
 from sweep.study import attributes
-from sweep.study.asking import ask
 from sweep.study.ending import Ending
+from sweep.study.ledger import Ledger
+from sweep.study.recording import finish_trial
 from sweep.study.study_run import open_study_run
-from sweep.study.trial_life import TrialLife, create_trial_run, tell, trial_title
+from sweep.study.trial_life import Asked, TrialLife, create_trial_run, trial_title
 
 
 @pytest.fixture
@@ -15,18 +16,19 @@ def begun(tiny_study, no_figures):
     del no_figures
     loop = tiny_study()
     parent = open_study_run(loop.study, loop.tracker, loop.data)
-    asked = ask(loop.study)
+    engine = make_engine(loop.data, loop.study.settings, loop.timings)
+    asked = Asked(Ledger(loop.study.settings).ask(), engine.seat(0), slot=0, attempt=1)
     return loop, parent, TrialLife(loop.study, asked, parent, loop.data, loop.timings)
 
 
 def trained(loop, life):
     asked, settings = life.asked, loop.study.settings
-    for result in train_trial(
+    for result in train_alone(
         loop.data,
         asked.hyperparameters,
         loss=settings.loss,
         epochs=settings.epochs,
-        seed=asked.seed,
+        seat=asked.seat,
     ):
         life.record(result)
 
@@ -67,7 +69,7 @@ def test_a_complete_trial_is_worth_its_last_epoch_in_both_stores(begun, in_both_
     life.end(Ending.COMPLETE)
     (trial,) = loop.study.trials()
     curve = trial.user_attrs[attributes.CURVES]["val/accuracy"]
-    assert trial.value == life.value == curve[-1]
+    assert trial.value == life.values[-1] == curve[-1]
     assert trial.intermediate_values == dict(enumerate(curve, start=1))
     assert trial.user_attrs[attributes.ENVIRONMENT]["blas_threads"] == "1"
     in_both_stores(loop.study, loop.tracker)
@@ -95,30 +97,23 @@ def test_a_trial_that_ends_before_its_first_epoch_has_empty_curves_and_no_weight
     in_both_stores(loop.study, loop.tracker)
 
 
-def test_the_record_is_whole_before_optuna_is_told(begun, monkeypatch):
+def test_an_ending_is_recorded_as_a_whole_or_not_at_all(begun, monkeypatch):
     loop, _, life = begun
     trained(loop, life)
-    seen = {}
-    monkeypatch.setattr(
-        "sweep.study.trial_life.tell", lambda study, *_: seen.update(study.trials()[0].user_attrs)
-    )
-    life.end(Ending.COMPLETE)
-    assert seen[attributes.ENDING] == "complete"
-    assert len(seen[attributes.CURVES]["val/loss"]) == 2
-    assert len(seen[attributes.WEIGHTS_DIGEST]) == 64
 
+    def dies(*_):
+        raise SystemExit
 
-def test_a_telling_that_was_cut_short_can_be_done_again(begun):
-    loop, _, life = begun
-    trained(loop, life)
-    curves = life.training.curves
-    loop.study.storage.set_trial_intermediate_value(
-        loop.study.trial_id(0), 1, curves["val/accuracy"][0]
-    )
-    tell(loop.study, 0, Ending.COMPLETE, curves)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.study.storage._backend, "_set_trial_value_without_commit", dies)
+        with pytest.raises(SystemExit):
+            life.end(Ending.COMPLETE)
     (trial,) = loop.study.trials()
-    assert trial.value == curves["val/accuracy"][-1]
-    assert list(trial.intermediate_values.values()) == curves["val/accuracy"]
+    assert trial.state == TrialState.RUNNING
+    assert attributes.ENDING not in trial.user_attrs
+    assert not trial.intermediate_values
+    finish_trial(loop.study, life.trial_id, Ending.COMPLETE, life.values, {})
+    assert loop.study.trials()[0].value == life.values[-1]
 
 
 def test_a_figure_that_cannot_be_drawn_costs_nothing_of_the_result(begun, monkeypatch):

@@ -1,0 +1,251 @@
+"""The study in logical time: pass by pass, and in each pass slot by slot.
+
+A pass over the rows is an epoch of every trial. Between two passes everything happens in the
+order of the slots: results are taken in, trials end, the next ones take the free slots. So what
+happens does not depend on how long anything takes.
+
+A study that goes on is played again from its first pass. Trials that are settled play from the
+record and cost nothing; those that were interrupted train again in their own slot from their own
+first pass, and the sampler and the pruner see all of it in the order in which it first happened.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from model.results import DivergedError
+from sweep.errors import SweepError
+from sweep.study.ending import Ending
+from sweep.study.failures import Failures
+from sweep.study.interrupts import InterruptedStudyError
+from sweep.study.ledger import Ledger
+from sweep.study.records import Record, records_of
+from sweep.study.results import tally
+from sweep.study.standing import Standing
+from sweep.study.study_run import log_progress
+from sweep.study.trial_life import Asked, TrialLife
+
+if TYPE_CHECKING:
+    from signal import Signals
+
+    from model.results import EpochResult
+    from sweep.data import Prepared
+    from sweep.engine import Engine
+    from sweep.study.interrupts import Interrupts
+    from sweep.study.listener import Listener
+    from sweep.study.opening import OpenStudy
+    from sweep.tracking.run import Run
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a study runs: finished trials in total, and seconds of this run.
+
+    Afterwards `audited` pruned trials are trained to their end.
+    """
+
+    trials: int
+    seconds: float | None = None
+    audited: int = 0
+
+
+@dataclass
+class Replayed:
+    """A settled trial in its slot: its epochs pass, nothing is trained."""
+
+    position: int
+    record: Record
+    epoch: int = 0
+
+
+@dataclass
+class Training:
+    """A trial that trains in its slot."""
+
+    position: int
+    life: TrialLife
+
+
+class Passes:
+    """Runs the trials that a study lacks.
+
+    Parameters
+    ----------
+    study
+        The study; its dead trials were ended.
+    data
+        What is trained on.
+    parent
+        The study's MLflow run.
+    engine
+        Empty, before its first pass.
+    listener
+        Who watches.
+
+    """
+
+    def __init__(
+        self,
+        study: OpenStudy,
+        data: Prepared,
+        parent: Run,
+        engine: Engine,
+        listener: Listener,
+    ) -> None:
+        self.study, self.data, self.parent = study, data, parent
+        self.engine, self.listener, self.timings = engine, listener, engine.timings
+        self.ledger = Ledger(study.settings)
+        trials = study.trials()
+        self.records = records_of(trials)
+        self.standing = Standing(study.settings, trials)
+        self.slots: dict[int, Replayed | Training] = {}
+        self.finished = 0  # in logical time; the standing counts all that the store has
+        self.failures = Failures()
+        self.exhausted = False
+
+    def run(self, budget: Budget, interrupts: Interrupts) -> str:
+        """Train until the budget is spent, and say in a phrase why it stopped.
+
+        Raises
+        ------
+        InterruptedStudyError
+            After Ctrl-C or SIGTERM, at the end of the pass; what trained is recorded as stopped.
+        SweepError
+            Every trial fails.
+        StoreUnreachableError
+            A store is gone; what it has is kept.
+
+        """
+        deadline = None if budget.seconds is None else time.monotonic() + budget.seconds
+        while True:
+            unfinished = self.slots or self.finished < budget.trials
+            if interrupts.received is not None and unfinished:
+                self._stop(interrupts.received)
+            late = deadline is not None and time.monotonic() >= deadline
+            self._fill_slots(0 if late else budget.trials)
+            if not self.slots and not self._waits():
+                break
+            found = self.engine.run_pass()
+            for slot in sorted(self.slots):
+                self._advance(slot, found.get(slot))
+            self.listener.pass_ended(sum(isinstance(one, Training) for one in self.slots.values()))
+        if self.finished >= budget.trials:
+            return f"{budget.trials} of {budget.trials} trials finished"
+        if self.exhausted:
+            return "the grid has no point left"
+        return f"the time of {budget.seconds:g} s is up"
+
+    def _stop(self, received: Signals) -> NoReturn:
+        """End what trains; the next run of the study trains it again."""
+        for slot, trial in sorted(self.slots.items()):
+            if isinstance(trial, Training):
+                self._end(slot, trial, Ending.INTERRUPTED, f"stopped by {received.name}")
+        raise InterruptedStudyError(
+            f"study {self.study.name!r} stopped by {received.name}: "
+            f"{tally(self.study.trials())}; the same command goes on from here",
+            received,
+        )
+
+    def _fill_slots(self, trials: int) -> None:
+        """Let the next positions take the free slots, in order."""
+        for slot in range(self.study.settings.layout.slots):
+            if slot in self.slots:
+                continue
+            record = self.records.get(self.ledger.next_position)
+            if record is not None and self._comes_later(record, slot):
+                continue
+            if record is not None and record.settled:
+                self._replay(slot, record)
+            elif self.finished + len(self.slots) >= trials or not self._begin(slot, record):
+                return
+
+    def _waits(self) -> bool:
+        """Whether the next position is known to begin in a later pass."""
+        record = self.records.get(self.ledger.next_position)
+        return record is not None and record.first_pass > self.engine.next_pass
+
+    def _comes_later(self, record: Record, slot: int) -> bool:
+        return (record.first_pass, record.slot) > (self.engine.next_pass, slot)
+
+    def _replay(self, slot: int, record: Record) -> None:
+        position = self.ledger.next_position
+        self.ledger.ask(record.parameters)
+        self.slots[slot] = Replayed(position, record)
+
+    def _begin(self, slot: int, record: Record | None) -> bool:
+        with self.timings.part("sampling"):
+            trial = self.ledger.ask(None if record is None else record.parameters)
+        if trial is None:
+            self.exhausted = True
+            return False
+        attempt = 1 if record is None else record.attempts + 1
+        asked = Asked(trial, self.engine.seat(slot), slot, attempt)
+        life = TrialLife(self.study, asked, self.parent, self.data, self.timings)
+        self.engine.start(slot, asked.hyperparameters)
+        self.slots[slot] = Training(asked.position, life)
+        self.listener.trial_began(life.number)
+        return True
+
+    def _advance(self, slot: int, result: EpochResult | DivergedError | None) -> None:
+        """Take in one epoch of the trial in a slot."""
+        trial = self.slots[slot]
+        if isinstance(trial, Replayed):
+            self._advance_replayed(slot, trial)
+        elif isinstance(result, DivergedError):
+            self._end(slot, trial, Ending.DIVERGED, str(result))
+        else:
+            assert result is not None  # noqa: S101 - the engine holds what trains
+            self._take(slot, trial, result)
+
+    def _advance_replayed(self, slot: int, trial: Replayed) -> None:
+        curve = trial.record.curve(self.study.settings.metric)
+        trial.epoch += 1
+        if trial.epoch <= len(curve):
+            self.ledger.why_prune(trial.position, trial.epoch, curve[trial.epoch - 1])
+        ending = trial.record.ending
+        # A trial that failed did so in the epoch after its last recorded one.
+        if trial.epoch >= len(curve) + (ending in (Ending.DIVERGED, Ending.ERROR)):
+            self._settle(slot, trial.position, ending, curve)
+
+    def _take(self, slot: int, trial: Training, result: EpochResult) -> None:
+        try:
+            value = trial.life.record(result)
+        except SweepError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one broken trial must not end a study
+            self._end(slot, trial, Ending.ERROR, f"{type(error).__name__}: {error}")
+            return
+        self.listener.epoch_ended(trial.life.number, result.epoch, value)
+        with self.timings.part("sampling"):
+            reason = self.ledger.why_prune(trial.position, result.epoch, value)
+        if reason is not None:
+            self._end(slot, trial, Ending.PRUNED, reason)
+        elif result.epoch == self.study.settings.epochs:
+            self._end(slot, trial, Ending.COMPLETE, "")
+
+    def _end(self, slot: int, trial: Training, ending: Ending, reason: str) -> None:
+        """End a trial that trains: in the stores, in the ledger and in the engine."""
+        if ending != Ending.DIVERGED:
+            self.engine.clear(slot)
+        trouble = trial.life.end(ending, reason)
+        if trouble is not None:
+            self.listener.warned(
+                f"trial {trial.life.number}: not all of its figures and files: {trouble}"
+            )
+        self._settle(slot, trial.position, ending, trial.life.values)
+        self.standing.take(trial.life.number, ending, trial.life.training.curves)
+        log_progress(self.parent, self.standing)
+        self.listener.trial_ended(trial.life.number, ending, reason, self.standing.best)
+        self.failures.refuse_row(self.study.name, trial.position, reason)
+
+    def _settle(self, slot: int, position: int, ending: Ending, curve: list[float]) -> None:
+        """Free the slot of a trial that has ended."""
+        with self.timings.part("sampling"):
+            self.ledger.end(position, ending, curve)
+        del self.slots[slot]
+        if ending in (Ending.COMPLETE, Ending.PRUNED):
+            self.finished += 1
+        elif ending != Ending.INTERRUPTED:
+            self.failures.add(position)

@@ -1,0 +1,150 @@
+import os
+import signal
+
+import pytest
+
+from sweep.layout import LayoutChoice
+from sweep.study import attributes
+from sweep.study.ending import Ending
+from sweep.study.interrupts import InterruptedStudyError
+from sweep.study.listener import Listener
+from sweep.study.passes import Budget
+from sweep.study.results import ending
+
+pytestmark = pytest.mark.usefixtures("no_figures")
+
+OPTIONS = {"sampler": "tpe", "pruner": "median", "epochs": 4}
+FOUR = LayoutChoice(slots=4, width=2, workers=2)
+ALONE = LayoutChoice(slots=4, width=2, workers=1)
+
+
+class SignalAtPass(Listener):
+    """Sends this process a signal at the end of a pass."""
+
+    def __init__(self, passes):
+        self.passes = passes
+
+    def pass_ended(self, training):
+        del training
+        self.passes -= 1
+        if self.passes == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class DiesAtPass(SignalAtPass):
+    """Ends as a process does that is killed: nothing more is written."""
+
+    def pass_ended(self, training):
+        self.passes -= 1
+        if self.passes == 0:
+            raise SystemExit(training)
+
+
+def seats(study):
+    """Return where and when each position trained."""
+    return {
+        trial.user_attrs[attributes.POSITION]: trial.user_attrs[attributes.SEAT]
+        for trial in study.trials()
+        if ending(trial) != Ending.INTERRUPTED
+    }
+
+
+@pytest.fixture
+def unbroken(tiny_study):
+    """Return a study of 16 trials in four slots, some of them pruned."""
+    loop = tiny_study(study_name="unbroken", layout=FOUR, **OPTIONS)
+    loop.run(Budget(16))
+    how = [ending(trial) for trial in loop.study.trials()]
+    assert {Ending.COMPLETE, Ending.PRUNED} == set(how)
+    return loop.study
+
+
+def test_a_study_is_the_same_with_one_worker_as_with_two(tiny_study, unbroken, outcome):
+    loop = tiny_study(study_name="other", layout=ALONE, **OPTIONS)
+    loop.run(Budget(16))
+    assert outcome(loop.study) == outcome(unbroken)
+    assert seats(loop.study) == seats(unbroken)
+
+
+def test_a_study_stopped_again_and_again_is_the_unbroken_one(
+    tiny_study, unbroken, outcome, in_both_stores
+):
+    for listener in (SignalAtPass(1), SignalAtPass(6), DiesAtPass(5), SignalAtPass(9)):
+        loop = tiny_study(study_name="broken", layout=FOUR, **OPTIONS)
+        loop.listener = listener
+        with pytest.raises((InterruptedStudyError, SystemExit)):
+            loop.run(Budget(16))
+    loop = tiny_study(study_name="broken", layout=ALONE, **OPTIONS)
+    loop.run(Budget(16))
+    assert len(loop.study.trials()) > 16
+    assert outcome(loop.study) == outcome(unbroken)
+    assert seats(loop.study) == seats(unbroken)
+    in_both_stores(loop.study, loop.tracker)
+
+
+def test_a_study_that_is_extended_goes_on_in_the_slots_that_were_free(
+    tiny_study, unbroken, outcome
+):
+    for trials in (7, 16):
+        loop = tiny_study(study_name="parts", layout=FOUR, **OPTIONS)
+        loop.run(Budget(trials))
+    assert outcome(loop.study) == outcome(unbroken)
+
+
+def test_a_pruned_trial_frees_its_slot_at_the_next_pass(unbroken):
+    trained = {
+        trial.number: (
+            trial.user_attrs[attributes.FIRST_PASS],
+            trial.user_attrs[attributes.SLOT],
+            len(trial.intermediate_values),
+            ending(trial),
+        )
+        for trial in unbroken.trials()
+    }
+    pruned = [each for each in trained.values() if each[3] == Ending.PRUNED][:2]
+    starts = {(first, slot) for first, slot, _, _ in trained.values()}
+    assert pruned
+    for first, slot, epochs, _ in pruned:
+        assert (first + epochs, slot) in starts
+
+
+def test_a_slot_holds_one_trial_at_a_time(unbroken):
+    taken = [
+        (trial.user_attrs[attributes.SLOT], trial.user_attrs[attributes.FIRST_PASS] + epoch)
+        for trial in unbroken.trials()
+        for epoch in range(len(trial.intermediate_values))
+    ]
+    assert len(taken) == len(set(taken))
+    assert {slot for slot, _ in taken} == {0, 1, 2, 3}
+
+
+def test_another_layout_is_refused_with_the_difference(tiny_study, unbroken):
+    del unbroken
+    from sweep.errors import SweepError
+
+    with pytest.raises(SweepError, match=r"slots 4 -> 4096|slots 4 -> 6"):
+        tiny_study(study_name="unbroken", layout=LayoutChoice(slots=6), **OPTIONS)
+
+
+def test_an_audit_trains_pruned_trials_to_the_end_and_changes_no_trial(
+    tiny_study, unbroken, outcome
+):
+    before = outcome(unbroken)
+    loop = tiny_study(study_name="unbroken", layout=FOUR, **OPTIONS)
+    loop.run(Budget(16, audited=3))
+    pruned = [trial for trial in unbroken.trials() if ending(trial) == Ending.PRUNED]
+    assert loop.audit.pruned == len(pruned)
+    assert len(loop.audit.values) + len(loop.audit.diverged) == min(3, len(pruned))
+    assert set(loop.audit.values) <= {trial.number for trial in pruned}
+    best = max(trial.value for trial in unbroken.trials() if trial.value is not None)
+    for number, value in loop.audit.values.items():
+        assert (number in loop.audit.winners) >= (value > best)
+        (run,) = loop.tracker.runs(role="audit", original_trial=number)
+        assert run.info.status == "FINISHED"
+        history = loop.tracker.client.get_metric_history(run.info.run_id, "val/accuracy")
+        curve = [point.value for point in sorted(history, key=lambda point: point.step)]
+        short = list(unbroken.trials()[number].intermediate_values.values())
+        assert len(curve) == 4
+        assert curve[: len(short)] == short
+        assert curve[-1] == value
+    assert outcome(unbroken) == before
