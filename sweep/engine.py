@@ -17,7 +17,7 @@ from sweep.environment import BLAS_THREADS
 from sweep.space import Range
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from model.hyperparameters import Hyperparameters
     from model.results import DivergedError, EpochResult
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sweep.space import Space
     from sweep.timings import Timings
 
-_STACKS = 1  # keeps these seeds apart from the sampler's, which are of (study seed, position)
+# They keep these seeds apart from the sampler's, which are of (study seed, position).
+_STACKS, _CONFIRMATIONS = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +72,8 @@ class Engine:
         `softmax` or `bce`.
     layout
         How many slots, in stacks of which width, on how many threads.
-    seed
-        The study's; every stack has one of its own.
+    seeds
+        One for each stack.
     blocking
         Which batch sizes can be trained, see `blocking_of`.
     timings
@@ -86,13 +87,13 @@ class Engine:
         *,
         loss: str,
         layout: Layout,
-        seed: int,
+        seeds: Sequence[int],
         blocking: Blocking,
         timings: Timings,
     ) -> None:
         self.layout, self.blocking, self.timings = layout, blocking, timings
         self.next_pass = 0
-        self.seeds = [stack_seed(seed, stack) for stack in range(layout.stacks)]
+        self.seeds = list(seeds)
         self.operations = 0.0
         self._operations_an_epoch = _operations_an_epoch(data)
         training, validation = mirrored(data)
@@ -150,12 +151,15 @@ class Engine:
 
         began = time.perf_counter()
         trials = sum(len(stack.occupied) for stack in self._stacks)
+        self.next_pass += 1
+        if not trials:
+            for stack in self._stacks:
+                stack.run_pass()
+            return {}
         with threadpool_limits(BLAS_THREADS, user_api="blas"):
             found = list(self._threads.map(Stack.run_pass, self._stacks))
-        self.next_pass += 1
-        if trials:
-            self.operations += trials * self._operations_an_epoch
-            self._account(time.perf_counter() - began)
+        self.operations += trials * self._operations_an_epoch
+        self._account(time.perf_counter() - began)
         return {
             stack * self.layout.width + place: result
             for stack, results in enumerate(found)
@@ -178,7 +182,7 @@ def make_engine(data: Prepared, settings: Settings, timings: Timings) -> Engine:
         data,
         loss=settings.loss,
         layout=settings.layout,
-        seed=settings.seed,
+        seeds=[stack_seed(settings.seed, stack) for stack in range(settings.layout.stacks)],
         blocking=blocking_of(settings.space),
         timings=timings,
     )
@@ -227,6 +231,11 @@ def blocking_of(space: Space) -> Blocking:
 def stack_seed(study_seed: int, stack: int) -> int:
     """Return the seed of one stack of a study."""
     return int(np.random.SeedSequence([study_seed, stack, _STACKS]).generate_state(1)[0])
+
+
+def fresh_seed(study_seed: int, number: int) -> int:
+    """Return a seed that no stack of the study's search has."""
+    return int(np.random.SeedSequence([study_seed, number, _CONFIRMATIONS]).generate_state(1)[0])
 
 
 def mirrored(data: Prepared) -> tuple[MirrorRows, MirrorRows]:

@@ -68,7 +68,7 @@ class LayoutChoice:
         return Layout(slots=slots, width=self.width or math.ceil(slots / stacks), workers=workers)
 
     def resume(self, recorded: Layout) -> Layout:
-        """Keep what a study was begun with, but for the workers if the user says so."""
+        """Return what a study was begun with, but for what the user says; workers may change."""
         return Layout(
             slots=self.slots or recorded.slots,
             width=self.width or recorded.width,

@@ -287,7 +287,7 @@ def outcome() -> Callable[[OpenStudy], list[object]]:
     from sweep.study.position import settled
 
     def tell(study: OpenStudy) -> list[object]:
-        names = (attributes.SEED, attributes.CURVES, attributes.WEIGHTS_DIGEST, attributes.ENDING)
+        names = (attributes.SEAT, attributes.CURVES, attributes.WEIGHTS_DIGEST, attributes.ENDING)
         return [
             (trial.params, trial.value, [trial.user_attrs[name] for name in names])
             for trial in settled(study.trials())

@@ -14,9 +14,8 @@ from sweep.study.ending import Ending
 from sweep.study.records import seat_of
 from sweep.study.results import ending
 from sweep.study.standing import Standing
-from sweep.study.training_run import TrainingRun, parameters
-from sweep.study.trial_life import seat_parameters, trial_title
-from sweep.tracking.provenance import log_provenance
+from sweep.study.training_run import TrainingRun
+from sweep.study.trial_life import trial_parameters, trial_title
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -139,19 +138,14 @@ class PruningAudit:
         return waiting
 
     def _begin(self, trial: FrozenTrial, slot: int, engine: Engine) -> _Resumed:
-        settings, seat = self.study.settings, seat_of(trial)
+        settings = self.study.settings
         hyperparameters = Hyperparameters(**trial.params)
         tags = {"role": "audit", **self.study.tags, "original_trial": trial.number}
         run = Run.create(
             self.parent.tracker, f"audit-trial-{trial.number:03d}", tags=tags, parent=self.parent
         )
-        given = parameters(
-            hyperparameters, loss=settings.loss, epochs=settings.epochs, seed=seat.seed
-        )
-        run.parameters(given | seat_parameters(seat))
-        log_provenance(run, settings.data, self.data)
-        training = TrainingRun(run, self.data, settings.loss)
-        training.begin(seat.seed)
+        given = trial_parameters(settings, hyperparameters, seat_of(trial))
+        training = TrainingRun.begun(run, self.data, settings.data, given)
         engine.start(slot, hyperparameters)
         return _Resumed(trial, training)
 
@@ -181,4 +175,4 @@ class PruningAudit:
 
 
 def _first_pass(trial: FrozenTrial) -> int:
-    return int(trial.user_attrs[attributes.FIRST_PASS])
+    return seat_of(trial).first_pass

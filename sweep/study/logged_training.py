@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweep.study.drive import drive
 from sweep.study.ending import Ending
 from sweep.study.interrupts import Interrupts
 from sweep.study.training_run import TrainingRun
-from sweep.tracking.provenance import log_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,16 +24,15 @@ def log_training(
     choice: DataChoice,
     trained: Iterator[EpochResult],
     *,
-    given: Mapping[str, object],
-    loss: str,
-    seed: int,
+    given: Mapping[str, Any],
     title: str,
     unfinished: str,
     on_epoch: Callable[[int, dict[str, float]], None] = lambda *_: None,
 ) -> tuple[TrainingRun, Ending, str]:
     """Train and log; return the training, how it ended and why. The run is left open.
 
-    `trained` trains, epoch by epoch; `given` are the run's parameters; `unfinished` opens the
+    `trained` trains, epoch by epoch; `given` are the run's
+    parameters; `unfinished` opens the
     line that an interruption is reported with.
 
     Raises
@@ -43,15 +41,12 @@ def log_training(
         After Ctrl-C or SIGTERM; the run is ended and says so.
 
     """
-    training = TrainingRun(run, data, loss)
-
-    def take(result: EpochResult) -> None:
-        on_epoch(result.epoch, training.record(result))
-
     with Interrupts().listening() as interrupts, run.ended_if_broken():
-        run.parameters(given)
-        log_provenance(run, choice, data)
-        training.begin(seed)
+        training = TrainingRun.begun(run, data, choice, given)
+
+        def take(result: EpochResult) -> None:
+            on_epoch(result.epoch, training.record(result))
+
         how, reason = drive(trained, take, interrupts, run.tracker.timings)
         training.log_ending(how, reason, title=title)
         if how == Ending.INTERRUPTED:

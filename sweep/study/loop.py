@@ -61,8 +61,10 @@ class StudyLoop:
         """Useful floating-point operations of this run's training and evaluation."""
         self.audit: Audit | None = None
 
-    def run(self, budget: Budget) -> str:
+    def run(self, budget: Budget, *, audited: int = 0) -> str:
         """Finish the trials that are missing and say in a phrase why the study stopped.
+
+        Afterwards `audited` pruned trials are trained to their end.
 
         Raises
         ------
@@ -80,11 +82,11 @@ class StudyLoop:
             reconcile(self.study, parent, self.data)
             try:
                 why = self._run_trials(budget, parent)
-                if budget.audited:
+                if audited:
                     audit = PruningAudit(
                         self.study, self.data, parent, self.timings, self.interrupts
                     )
-                    self.audit = audit.run(budget.audited)
+                    self.audit = audit.run(audited)
                 self._conclude(parent)
             except InterruptedStudyError:
                 log_overview(parent, self.study)

@@ -41,14 +41,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a study runs: finished trials in total, and seconds of this run.
-
-    Afterwards `audited` pruned trials are trained to their end.
-    """
+    """How long a study runs: finished trials in total, and seconds of this run."""
 
     trials: int
     seconds: float | None = None
-    audited: int = 0
 
 
 @dataclass

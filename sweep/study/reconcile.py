@@ -13,8 +13,8 @@ from sweep.study.ending import Ending
 from sweep.study.recording import finish_trial
 from sweep.study.records import seat_of
 from sweep.study.results import ending
-from sweep.study.training_run import LEARNING_RATE, WHOLE, log_best, parameters
-from sweep.study.trial_life import create_trial_run, seat_parameters
+from sweep.study.training_run import LEARNING_RATE, WHOLE, log_best
+from sweep.study.trial_life import create_trial_run, trial_parameters
 from sweep.tracking.provenance import log_provenance
 from sweep.tracking.run import Run
 
@@ -76,11 +76,7 @@ def _complete(run: Run, study: OpenStudy, trial: FrozenTrial, how: Ending, data:
     log_provenance(run, settings.data, data)
     if len(trial.params) == len(settings.space.axes):
         hyperparameters = Hyperparameters(**trial.params)
-        seed = trial.user_attrs[attributes.SEED]
-        run.parameters(
-            parameters(hyperparameters, loss=settings.loss, epochs=settings.epochs, seed=seed)
-            | seat_parameters(seat_of(trial))
-        )
+        run.parameters(trial_parameters(settings, hyperparameters, seat_of(trial)))
         curves = trial.user_attrs.get(attributes.CURVES, {})
         rates = [hyperparameters.rate(epoch) for epoch in range(len(curves.get("val/loss", [])))]
         for metric, values in {**curves, LEARNING_RATE: rates}.items():

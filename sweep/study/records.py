@@ -50,7 +50,7 @@ class Record:
     @property
     def first_pass(self) -> int:
         """The pass in which it begins, in logical time."""
-        return int(self.trial.user_attrs[attributes.FIRST_PASS])
+        return seat_of(self.trial).first_pass
 
     @property
     def slot(self) -> int:

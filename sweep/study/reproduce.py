@@ -19,8 +19,7 @@ from sweep.study.ending import Ending
 from sweep.study.logged_training import log_training
 from sweep.study.records import seat_of
 from sweep.study.results import ending, epochs_trained
-from sweep.study.training_run import parameters
-from sweep.study.trial_life import seat_parameters, trial_title
+from sweep.study.trial_life import trial_parameters, trial_title
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -114,10 +113,7 @@ def _train_again(
         data,
         settings.data,
         train_alone(data, hyperparameters, loss=settings.loss, epochs=epochs, seat=seat),
-        given=parameters(hyperparameters, loss=settings.loss, epochs=epochs, seed=seat.seed)
-        | seat_parameters(seat),
-        loss=settings.loss,
-        seed=seat.seed,
+        given=trial_parameters(settings, hyperparameters, seat) | {"epochs": epochs},
         title=f"{trial_title(study, trial.number)} again",
         unfinished=f"trial {trial.number} was not reproduced:",
     )

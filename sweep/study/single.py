@@ -86,8 +86,6 @@ def train_single(
         choice,
         train_trial(data, hyperparameters, loss=loss, epochs=epochs, seed=seed),
         given=parameters(hyperparameters, loss=loss, epochs=epochs, seed=seed),
-        loss=loss,
-        seed=seed,
         title=name,
         unfinished=f"the training whose run in MLflow is {name}:",
         on_epoch=on_epoch,

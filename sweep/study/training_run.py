@@ -6,7 +6,7 @@ import math
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model.draws import Draws
 from model.linear import LinearClassifier
@@ -15,6 +15,8 @@ from model.metrics import per_class_accuracy
 from sweep.curves import append, best_epoch, new_curves, point
 from sweep.figures.curves import curves_figure
 from sweep.figures.weights import weights_figure, weights_montage
+from sweep.study.ending import Ending
+from sweep.tracking.provenance import log_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from model.reference import EpochResult
     from sweep.curves import Curves
     from sweep.data import Prepared
-    from sweep.study.ending import Ending
+    from sweep.settings import DataChoice
     from sweep.tracking.run import Run
 
 IMAGE_EPOCHS = frozenset({1, 2, 5, 10, 20, 50, 100, 200, 500, 1000})
@@ -72,6 +74,17 @@ class TrainingRun:
         self.curves = new_curves()
         self.last: EpochResult | None = None
 
+    @classmethod
+    def begun(
+        cls, run: Run, data: Prepared, choice: DataChoice, given: Mapping[str, Any]
+    ) -> TrainingRun:
+        """Log what a training is given, see `parameters`, where it runs and where it starts."""
+        run.parameters(given)
+        log_provenance(run, choice, data)
+        training = cls(run, data, given["loss"])
+        training.begin(given["seed"])
+        return training
+
     def begin(self, seed: int) -> None:
         """Show the weights that the training starts from: the UI's slider begins at step 0."""
         features = self.data.training.rows.shape[1]
@@ -102,19 +115,18 @@ class TrainingRun:
         )
 
     def log_ending(self, ending: Ending, reason: str, *, title: str) -> None:
-        """Log what is known only now: figures, best values, the model and why it ended."""
+        """Log what is known only now: figures, best values, the model and why it ended.
+
+        An interrupted training gets no figures: it is in a hurry, and will train again.
+        """
         tags: dict[str, object] = {"ending": ending, **({"reason": reason} if reason else {})}
         classifier = self.classifier()
         if classifier is not None and self.last is not None:
             tags["weights_digest"] = classifier.digest
             log_best(self.run, self.curves)
             self.run.metrics(self._per_class_accuracy())
-            if self.last.epoch not in IMAGE_EPOCHS:
-                self._log_weights_image(self.last.weights, self.last.epoch)
-            with self.run.tracker.timings.part("figures"):
-                curves = curves_figure(self.curves, title=title)
-            self.run.figure(curves, "figures/curves.png")
-            self._log_class_weights(classifier, title)
+            if ending != Ending.INTERRUPTED:
+                self._log_figures(classifier, self.last, title)
             log_classifier(self.run, classifier)
         self.run.tags({**tags, WHOLE: True})
 
@@ -128,6 +140,14 @@ class TrainingRun:
             for name, share in zip(names, shares, strict=True)
             if not math.isnan(share)  # a class without validation rows
         }
+
+    def _log_figures(self, classifier: LinearClassifier, last: EpochResult, title: str) -> None:
+        if last.epoch not in IMAGE_EPOCHS:
+            self._log_weights_image(last.weights, last.epoch)
+        with self.run.tracker.timings.part("figures"):
+            curves = curves_figure(self.curves, title=title)
+        self.run.figure(curves, "figures/curves.png")
+        self._log_class_weights(classifier, title)
 
     def _log_weights_image(self, weights: Floats, step: int) -> None:
         if self.data.image_shape is not None:

@@ -17,7 +17,6 @@ from sweep.study import attributes
 from sweep.study.recording import begin_trial, finish_trial
 from sweep.study.storage import reaching_store
 from sweep.study.training_run import TrainingRun, parameters
-from sweep.tracking.provenance import log_provenance
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from model.results import EpochResult
     from sweep.data import Prepared
     from sweep.engine import Seat
+    from sweep.settings import Settings
     from sweep.study.ending import Ending
     from sweep.study.opening import OpenStudy
     from sweep.timings import Timings
@@ -68,8 +68,6 @@ class Asked:
         return {
             attributes.POSITION: self.position,
             attributes.ATTEMPT: self.attempt,
-            attributes.SEED: self.seat.seed,
-            attributes.FIRST_PASS: self.seat.first_pass,
             attributes.SLOT: self.slot,
             attributes.SEAT: asdict(self.seat),
         }
@@ -104,19 +102,8 @@ class TrialLife:
         run = create_trial_run(study, self.number, asked.attempt, parent)
         with timings.part("sampling"), reaching_store():
             study.storage.set_trial_user_attr(self.trial_id, attributes.TRIAL_RUN, run.id)
-        settings = study.settings
-        run.parameters(
-            parameters(
-                asked.hyperparameters,
-                loss=settings.loss,
-                epochs=settings.epochs,
-                seed=asked.seat.seed,
-            )
-            | seat_parameters(asked.seat)
-        )
-        log_provenance(run, settings.data, data)
-        self.training = TrainingRun(run, data, settings.loss)
-        self.training.begin(asked.seat.seed)
+        given = trial_parameters(study.settings, asked.hyperparameters, asked.seat)
+        self.training = TrainingRun.begun(run, data, study.settings.data, given)
         run.flush()  # what a run is given is seen while it trains
 
     @property
@@ -155,9 +142,12 @@ class TrialLife:
         return trouble
 
 
-def seat_parameters(seat: Seat) -> dict[str, object]:
-    """Return what a run shows of a seat beside the seed."""
-    return {name: getattr(seat, name) for name in ("first_pass", "slot", "width")}
+def trial_parameters(
+    settings: Settings, hyperparameters: Hyperparameters, seat: Seat
+) -> dict[str, object]:
+    """Return what a trial of a study is given, as its run shows it."""
+    given = parameters(hyperparameters, loss=settings.loss, epochs=settings.epochs, seed=seat.seed)
+    return given | {name: getattr(seat, name) for name in ("first_pass", "slot", "width")}
 
 
 def create_trial_run(study: OpenStudy, number: int, attempt: int, parent: Run) -> Run:

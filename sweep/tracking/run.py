@@ -124,10 +124,10 @@ class Run:
     def flush(self) -> None:
         """Send what waits: the files first and the tags last, so that a tag can vouch for all."""
         self._flushed = time.monotonic()
-        files, self._files = self._files, {}
-        if files:
+        if self._files:
             with self.tracker.reaching():
-                self._send_files(files)
+                self._send_files(self._files)
+            self._files = {}
         while self._parameters or self._metrics or self._tags:
             self._send_batch()
 
@@ -151,19 +151,19 @@ class Run:
         """Send one batch; MLflow commits its parameters, its metrics and its tags in this order."""
         from mlflow.entities import Param, RunTag
 
-        metrics, self._metrics = self._metrics[:FLUSH_POINTS], self._metrics[FLUSH_POINTS:]
-        parameters, self._parameters = self._parameters, {}
-        tags: dict[str, str] = {}
-        if not self._metrics:
-            tags, self._tags = self._tags, {}
+        metrics, later = self._metrics[:FLUSH_POINTS], self._metrics[FLUSH_POINTS:]
+        tags = {} if later else self._tags
         with self.tracker.reaching():
             self.tracker.client.log_batch(
                 self.id,
                 metrics=metrics,
-                params=[Param(key, value) for key, value in parameters.items()],
+                params=[Param(key, value) for key, value in self._parameters.items()],
                 tags=[RunTag(key, value) for key, value in tags.items()],
                 synchronous=True,
             )
+        # Only now: what did not arrive stays here.
+        self._metrics, self._parameters = later, {}
+        self._tags = self._tags if later else {}
 
     def resume(self) -> None:
         """Mark the run as running again."""

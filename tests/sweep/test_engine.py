@@ -11,6 +11,7 @@ from sweep.layout import Layout
 from sweep.space import DEFAULT_SPACES, read_space
 from sweep.timings import Timings
 
+SEEDS = [stack_seed(3, stack) for stack in range(3)]
 SPACE = read_space("softmax", overrides=["batch_size=5,10"])
 
 
@@ -35,7 +36,7 @@ def make(tiny_data):
         blocking = blocking_of(SPACE)
         timings = Timings()
         return Engine(
-            tiny_data, loss=loss, layout=layout, seed=3, blocking=blocking, timings=timings
+            tiny_data, loss=loss, layout=layout, seeds=SEEDS, blocking=blocking, timings=timings
         )
 
     return make

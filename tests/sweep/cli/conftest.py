@@ -57,7 +57,7 @@ def recorded_study(tmp_path, monkeypatch) -> OpenStudy:
                 distributions=setting.distributions,
                 user_attrs={
                     attributes.POSITION: number,
-                    attributes.SEED: 100 + number,
+                    attributes.SEAT: {"seed": 100 + number},
                     attributes.ENDING: str(ending),
                     attributes.REASON: reason,
                     attributes.CURVES: curves | {"val/accuracy": accuracies},

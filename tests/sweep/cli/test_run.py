@@ -59,7 +59,7 @@ def test_a_run_has_the_setting_with_log10_twins_and_the_best_epoch(study, tracke
         curve = trial.user_attrs[attributes.CURVES]["val/accuracy"]
         assert run.data.params["loss"] == "softmax"
         assert run.data.params["epochs"] == "2"
-        assert run.data.params["seed"] == str(trial.user_attrs[attributes.SEED])
+        assert run.data.params["seed"] == str(trial.user_attrs[attributes.SEAT]["seed"])
         for name in ("l2", "learning_rate"):
             logarithm = float(run.data.params[f"log10_{name}"])
             assert 10**logarithm == pytest.approx(trial.params[name])

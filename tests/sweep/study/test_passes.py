@@ -9,6 +9,7 @@ from sweep.study.ending import Ending
 from sweep.study.interrupts import InterruptedStudyError
 from sweep.study.listener import Listener
 from sweep.study.passes import Budget
+from sweep.study.records import seat_of
 from sweep.study.results import ending
 
 pytestmark = pytest.mark.usefixtures("no_figures")
@@ -94,7 +95,7 @@ def test_a_study_that_is_extended_goes_on_in_the_slots_that_were_free(
 def test_a_pruned_trial_frees_its_slot_at_the_next_pass(unbroken):
     trained = {
         trial.number: (
-            trial.user_attrs[attributes.FIRST_PASS],
+            seat_of(trial).first_pass,
             trial.user_attrs[attributes.SLOT],
             len(trial.intermediate_values),
             ending(trial),
@@ -110,7 +111,7 @@ def test_a_pruned_trial_frees_its_slot_at_the_next_pass(unbroken):
 
 def test_a_slot_holds_one_trial_at_a_time(unbroken):
     taken = [
-        (trial.user_attrs[attributes.SLOT], trial.user_attrs[attributes.FIRST_PASS] + epoch)
+        (trial.user_attrs[attributes.SLOT], seat_of(trial).first_pass + epoch)
         for trial in unbroken.trials()
         for epoch in range(len(trial.intermediate_values))
     ]
@@ -131,7 +132,7 @@ def test_an_audit_trains_pruned_trials_to_the_end_and_changes_no_trial(
 ):
     before = outcome(unbroken)
     loop = tiny_study(study_name="unbroken", layout=FOUR, **OPTIONS)
-    loop.run(Budget(16, audited=3))
+    loop.run(Budget(16), audited=3)
     pruned = [trial for trial in unbroken.trials() if ending(trial) == Ending.PRUNED]
     assert loop.audit.pruned == len(pruned)
     assert len(loop.audit.values) + len(loop.audit.diverged) == min(3, len(pruned))

@@ -44,7 +44,7 @@ def test_the_run_is_there_and_known_to_the_trial_before_an_epoch_is_trained(begu
     assert run.data.tags["sweep.attempt"] == "1"
     assert run.data.params["l2"] == "0.1"
     assert run.data.params["log10_l2"] == "-1.0"
-    assert run.data.params["seed"] == str(trial.user_attrs[attributes.SEED])
+    assert run.data.params["seed"] == str(trial.user_attrs[attributes.SEAT]["seed"])
 
 
 def test_a_run_carries_what_its_numbers_rest_on(begun):
