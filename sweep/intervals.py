@@ -1,6 +1,13 @@
-"""How far an accuracy may be from the truth, because it was measured on finitely many rows."""
+"""How far a number may be from the truth: measured on finitely many rows, or seeds."""
 
 from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LEVEL = 0.95
 
@@ -20,3 +27,13 @@ def percent_with_interval(accuracy: float, rows: int) -> str:
     """Return e.g. `41.3 % [38.3, 44.4]`."""
     low, high = accuracy_interval(accuracy, rows)
     return f"{100 * accuracy:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def t_half_width(values: Sequence[float]) -> float:
+    """Return half the width of Student's 95 % interval of a mean; NaN for a single value."""
+    from scipy.stats import t
+
+    n = len(values)
+    if n < 2:  # noqa: PLR2004 - one value has no spread
+        return math.nan
+    return float(t.ppf((1 + LEVEL) / 2, n - 1)) * statistics.stdev(values) / math.sqrt(n)

@@ -51,6 +51,7 @@ def main(*, debug: bool) -> None:
 def _add_commands() -> None:
     from sweep.cli import (
         best,
+        confirm,
         data,
         listing,
         reproduce,
@@ -68,6 +69,7 @@ def _add_commands() -> None:
         listing.list_studies,
         show.show,
         best.best,
+        confirm.confirm,
         reproduce.reproduce,
         test.test,
         ui.ui,

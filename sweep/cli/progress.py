@@ -63,6 +63,18 @@ def watching_epochs(epochs: int) -> Iterator[Callable[[int, dict[str, float]], N
         yield on_epoch
 
 
+@contextmanager
+def watching_passes(total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` epochs have passed for the length of a block."""
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs, left"), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("epochs", total=total)
+        yield lambda epochs: bar.advance(task, epochs)
+
+
 class Count(Listener):
     """Counts epochs and trials: how far a study is, and how long the rest may take."""
 

@@ -151,7 +151,7 @@ def run(
     done = tally(study.trials()).finished
     with watching(study.settings, done=done, total=trials) as listener:
         loop = StudyLoop(study, data, tracker, listener, timings)
-        why = loop.run(Budget(trials, timeout, audit_pruning))
+        why = loop.run(Budget(trials, timeout), audited=audit_pruning)
     _print_summary(study, why, timings, loop)
 
 
@@ -172,11 +172,10 @@ def _print_plan(settings: Settings, data: Prepared, trials: int) -> None:
 
 
 def _print_summary(study: OpenStudy, why: str, timings: Timings, loop: StudyLoop) -> None:
-    from sweep.study.results import best_trial, tally
+    from sweep.study.results import find_chosen, tally
 
-    trials = study.trials()
-    click.echo(f"study {study.name}: {why} ({tally(trials)})")
-    best = best_trial(study.settings, trials)
+    click.echo(f"study {study.name}: {why} ({tally(study.trials())})")
+    best = find_chosen(study)
     if best is not None:
         print_best(study, best)
     if loop.audit is not None:

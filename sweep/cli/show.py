@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sweep.cli.options import json_option, study_argument
-from sweep.cli.tables import number, percent, print_table
+from sweep.cli.tables import CHOSEN, TIED, number, percent, print_table
 from sweep.space import NAMES
+
+if TYPE_CHECKING:
+    from sweep.study.opening import OpenStudy
 
 SORTS = ("result", "trial", "epochs", "val/loss", "train/accuracy", *NAMES)
 HEADINGS = (
@@ -34,7 +37,7 @@ STYLES = {"pruned": "dim", "diverged": "red", "error": "red", "interrupted": "ye
 def show(study_name: str, sort: str, *, reverse: bool, as_json: bool) -> None:
     """Show the trials of STUDY."""
     from sweep.study.opening import load_study
-    from sweep.study.results import describe, ranked
+    from sweep.study.results import describe, grounds, ranked
     from sweep.study.storage import open_storage
 
     study = load_study(study_name, open_storage())
@@ -47,9 +50,10 @@ def show(study_name: str, sort: str, *, reverse: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"settings": settings.record(), "trials": rows}))
         return
+    marks = _marks(study)
     print_table(
         HEADINGS,
-        [_cells(row) for row in rows],
+        [_cells(row, marks) for row in rows],
         title=f"{study.name}: {settings.loss} on {settings.data.name}, best by "
         f"{settings.objective} after {settings.epochs} epochs",
         styles=[STYLES.get(row["ending"], "") for row in rows],
@@ -57,6 +61,10 @@ def show(study_name: str, sort: str, *, reverse: bool, as_json: bool) -> None:
     for row in rows:
         if row["ending"] not in ("complete", "pruned", "running"):
             click.echo(f"trial {row['trial']} {row['ending']}: {row['reason']}")
+    if marks:
+        click.echo(f"{CHOSEN} chosen: {grounds(study)}")
+    if TIED in marks.values():
+        click.echo(f"{TIED} nearer to it than the noise floor of one training each")
     error = 100 * (0.25 / settings.data.val_size) ** 0.5
     click.echo(
         f"One standard error of an accuracy near 50 % on {settings.data.val_size:,} "
@@ -64,9 +72,29 @@ def show(study_name: str, sort: str, *, reverse: bool, as_json: bool) -> None:
     )
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _marks(study: OpenStudy) -> dict[int, str]:
+    """Return the mark of the chosen trial, and of those that the noise floor cannot tell from it.
+
+    The floor is known once the study is confirmed.
+    """
+    from sweep.study.confirmation import confirmation_of
+    from sweep.study.results import find_chosen
+
+    chosen, confirmation = find_chosen(study), confirmation_of(study)
+    if chosen is None:
+        return {}
+    marks = {chosen.number: CHOSEN}
+    if confirmation is not None and chosen.value is not None:
+        for trial in study.trials():
+            if trial.value is not None and trial.number != chosen.number:
+                near = abs(trial.value - chosen.value) < confirmation.noise_floor
+                marks |= {trial.number: TIED} if near else {}
+    return marks
+
+
+def _cells(row: dict[str, Any], marks: dict[int, str]) -> list[str]:
     return [
-        str(row["trial"]),
+        marks.get(row["trial"], "") + str(row["trial"]),
         row["ending"],
         percent(row["val/accuracy"]),
         number(row["val/loss"]),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+CHOSEN, TIED = "*", "\N{ALMOST EQUAL TO}"
+"""Marks of the chosen trial, and of what cannot be told from it."""
 PLAIN_WIDTH = 200
 """Columns of a table that is piped into a file or another program."""
 

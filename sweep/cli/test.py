@@ -28,7 +28,7 @@ def test(
     from sweep.intervals import percent_with_interval
     from sweep.study.material import reopen_data, reopen_source
     from sweep.study.opening import load_study
-    from sweep.study.results import chosen_trial
+    from sweep.study.results import chosen_trial, grounds
     from sweep.study.sealed_test import open_test_rows
     from sweep.study.storage import open_storage
     from sweep.tracking.tracker import Tracker
@@ -45,7 +45,7 @@ def test(
         return
     accuracy = percent_with_interval(result.accuracy, result.rows)
     click.echo(
-        f"{study.name} trial {trial.number}: test accuracy {accuracy} "
+        f"{study.name} trial {trial.number} ({grounds(study)}): test accuracy {accuracy} "
         f"(95 % interval, {result.rows:,} rows)"
     )
     times = "once" if openings == 1 else f"{openings} times"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from model.linear import LinearClassifier
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study import attributes
-from sweep.study.results import best_trial
+from sweep.study.results import find_chosen
 from sweep.study.training_run import CLASSIFIER_FILE, CLASSIFIER_FOLDER
 from sweep.tracking.champion import champion_run, crown, model_name
 from sweep.tracking.run import Run
@@ -81,7 +81,7 @@ def crown_chosen(study: OpenStudy, tracker: Tracker) -> str | None:
         The weights are gone.
 
     """
-    chosen = best_trial(study.settings, study.trials())
+    chosen = find_chosen(study)
     run = trial_run(study, chosen, tracker) if chosen is not None else None
     if chosen is None or run is None:
         return None

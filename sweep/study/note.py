@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sweep.intervals import percent_with_interval
 from sweep.study import attributes
-from sweep.study.results import best_trial, last_value, tally
+from sweep.study.results import find_chosen, grounds, last_value, tally
 
 if TYPE_CHECKING:
     from sweep.study.opening import OpenStudy
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def study_note(study: OpenStudy) -> str:
     """Say what the study is, its best trial and the command that reproduces it."""
     settings, trials = study.settings, study.trials()
-    best = best_trial(settings, trials)
+    best = find_chosen(study)
     what = (
         f"**{study.name}**: a search for the best setting of a linear classifier with the "
         f"{settings.loss} loss on {settings.data.name}, by {settings.objective} after "
@@ -27,7 +27,7 @@ def study_note(study: OpenStudy) -> str:
         return "\n".join([*lines, "No trial is complete yet."])
     accuracy = percent_with_interval(last_value(best, "val/accuracy"), settings.data.val_size)
     result = (
-        f"Best: trial {best.number}, validation accuracy {accuracy} "
+        f"Chosen: trial {best.number}, {grounds(study)}: validation accuracy {accuracy} "
         f"(95 % interval for {settings.data.val_size} rows; the best of many trials flatters)."
     )
     lines += [
@@ -36,7 +36,7 @@ def study_note(study: OpenStudy) -> str:
         "| hyperparameter | value |",
         "|---|---|",
         *(f"| {name} | {value:.6g} |" for name, value in best.params.items()),
-        f"| seed | {best.user_attrs[attributes.SEED]} |",
+        f"| seed | {best.user_attrs[attributes.SEAT]['seed']} |",
         "",
         "Reproduce it, bit for bit:",
         "",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.errors import SweepError
 from sweep.study import attributes
+from sweep.study.confirmation import confirmation_of
 from sweep.study.ending import Ending
 
 if TYPE_CHECKING:
@@ -79,14 +80,36 @@ def ranked(study: OpenStudy) -> list[FrozenTrial]:
     return sorted(complete, key=_rank(study.settings)) + others
 
 
+def find_chosen(study: OpenStudy) -> FrozenTrial | None:
+    """Return the trial that the study answers with; None before any is complete.
+
+    That is the winner of its confirmation or, until there is one, the best by its objective.
+    """
+    confirmation = confirmation_of(study)
+    if confirmation is not None:
+        return find_trial(study, confirmation.winner.trial)
+    return best_trial(study.settings, study.trials())
+
+
+def grounds(study: OpenStudy) -> str:
+    """Return in a phrase why the chosen trial is the chosen one."""
+    confirmation = confirmation_of(study)
+    if confirmation is None:
+        return f"best by {study.settings.objective}, not confirmed"
+    later = tally(study.trials()).finished - confirmation.finished
+    return f"confirmed on {len(confirmation.seeds)} fresh seeds" + (
+        f", before the last {later} trials finished" if later > 0 else ""
+    )
+
+
 def chosen_trial(study: OpenStudy) -> FrozenTrial:
-    """Return the trial that the study answers with: the best by its objective."""
-    best = best_trial(study.settings, study.trials())
-    if best is None:
+    """Return the trial that the study answers with, see `find_chosen`, or refuse."""
+    chosen = find_chosen(study)
+    if chosen is None:
         raise SweepError(
             f"study {study.name!r} has no complete trial yet; go on with `sweep run` as before"
         )
-    return best
+    return chosen
 
 
 def find_trial(study: OpenStudy, number: int) -> FrozenTrial:
@@ -129,14 +152,14 @@ def describe(trial: FrozenTrial) -> dict[str, Any]:
         "val/loss": _known(last_value(trial, "val/loss")),
         "train/accuracy": _known(last_value(trial, "train/accuracy")),
         **trial.params,
-        "seed": trial.user_attrs.get(attributes.SEED),
+        "seed": trial.user_attrs.get(attributes.SEAT, {}).get("seed"),
         "mlflow_run_id": trial.user_attrs.get(attributes.TRIAL_RUN),
     }
 
 
 def summarise(study: OpenStudy) -> dict[str, Any]:
     """Return a study's counts and best result as plain values, under stable names."""
-    trials = study.trials()
+    trials, chosen = study.trials(), find_chosen(study)
     counts, best = tally(trials), best_trial(study.settings, trials)
     return {
         "study": study.name,
@@ -146,6 +169,8 @@ def summarise(study: OpenStudy) -> dict[str, Any]:
         "pruned": counts.pruned,
         "failed": counts.failed,
         "best_trial": None if best is None else best.number,
+        "chosen_trial": None if chosen is None else chosen.number,
+        "confirmed": confirmation_of(study) is not None,
         "val/accuracy": None if best is None else _known(last_value(best, "val/accuracy")),
         "val/loss": None if best is None else _known(last_value(best, "val/loss")),
     }

@@ -92,6 +92,9 @@ def open_test_rows(
     with reaching_store():  # counted before anything is seen
         study.optuna.set_user_attr(attributes.TEST_OPENINGS, openings)
     result = evaluate_on_test_rows(classifier, source)
+    openings[-1]["result"] = result.record()
+    with reaching_store():
+        study.optuna.set_user_attr(attributes.TEST_OPENINGS, openings)
     for shown_on in (
         {"role": "trial", **study.tags, "trial": trial.number},
         {"role": "study", **study.tags},

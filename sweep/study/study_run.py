@@ -11,7 +11,7 @@ from sweep.figures.slices import slice_figure
 from sweep.study import attributes
 from sweep.study.importance import importances
 from sweep.study.note import study_note
-from sweep.study.results import best_trial, ending
+from sweep.study.results import ending, find_chosen
 from sweep.study.standing import Standing
 from sweep.tracking.run import Run
 
@@ -80,7 +80,7 @@ def log_overview(run: Run, study: OpenStudy) -> None:
     """Log the figures over all trials and the note that says what the study is."""
     trials, settings = study.trials(), study.settings
     direction, objective = settings.direction, settings.metric
-    best = best_trial(settings, trials)
+    best = find_chosen(study)
     chosen = None if best is None else best.number
     for name, draw in OVERVIEW.items():
         with run.tracker.timings.part("figures"):

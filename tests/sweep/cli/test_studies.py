@@ -14,13 +14,14 @@ trial ending     acc loss   acc epochs    l2     rate period  size prob
 ───────────────────────────────────────────────────────────────────────
 """
 ROWS = {
-    2: "    2 complete 90.0%  0.1 10.0%      3 0.001     0.01     10    50  0.2\n",
+    2: "   *2 complete 90.0%  0.1 10.0%      3 0.001     0.01     10    50  0.2\n",
     0: "    0 complete 80.0%  0.2 20.0%      3   0.1     0.01     10    50  0.2\n",
     1: "    1 diverged     -    -     -      0     1     0.01     10    50  0.2\n",
     3: "    3 pruned   10.0%  0.9 90.0%      1  0.01     0.01     10    50  0.2\n",
 }
 REST = """\
 trial 1 diverged: diverged in epoch 1: the [bold] cost is nan
+* chosen: best by val-accuracy, not confirmed
 One standard error of an accuracy near 50 % on 300 validation rows is 2.9 points.
 """
 
@@ -53,6 +54,8 @@ def test_list_as_json_has_stable_keys(invoke, recorded_study):
         "pruned": 1,
         "failed": 1,
         "best_trial": 2,
+        "chosen_trial": 2,
+        "confirmed": False,
         "val/accuracy": 0.9,
     }
 
@@ -122,6 +125,7 @@ def test_best_tells_the_chosen_trial_how_sure_it_is_and_what_to_do_next(invoke, 
         "      l2 0.001, learning_rate 0.01, decay_period 10, batch_size 50, "
         "flip_probability 0.2\n"
         "reproduce it with: sweep reproduce digits-softmax\n"
+        "confirm it with: sweep confirm digits-softmax\n"
     )
 
 
@@ -144,6 +148,7 @@ def test_best_as_json_has_stable_keys(invoke, recorded_study):
         "flip_probability",
         "seed",
         "mlflow_run_id",
+        "grounds",
     ]
     assert (best["study"], best["trial"], best["val/accuracy"]) == ("digits-softmax", 2, 0.9)
 

@@ -21,7 +21,8 @@ def test_each_look_at_the_test_rows_is_told_and_counted(study, invoke):
     assert first.exit_code == 0
     accuracy, count = first.stdout.splitlines()
     assert re.fullmatch(
-        r"tiny-softmax trial 0: test accuracy \d+\.\d % \[\d+\.\d, \d+\.\d\] "
+        r"tiny-softmax trial 0 \(best by val-accuracy, not confirmed\): "
+        r"test accuracy \d+\.\d % \[\d+\.\d, \d+\.\d\] "
         r"\(95 % interval, 9 rows\)",
         accuracy,
     )

@@ -15,7 +15,7 @@ WHAT = (
 RESULT = """\
 Trials: 1 complete, 0 pruned, 0 failed.
 
-Best: trial 0, validation accuracy 80.0 % [54.8, 93.0] \
+Chosen: trial 0, best by val-accuracy, not confirmed: validation accuracy 80.0 % [54.8, 93.0] \
 (95 % interval for 15 rows; the best of many trials flatters).
 
 | hyperparameter | value |
@@ -51,7 +51,7 @@ def test_the_note_has_the_best_trial_its_interval_and_the_command_that_repeats_i
     for key, value in {
         attributes.CURVES: {"val/accuracy": [0.1, 0.8], "val/loss": [2.0, 1.0]},
         attributes.ENDING: str(Ending.COMPLETE),
-        attributes.SEED: 17,
+        attributes.SEAT: {"seed": 17},
     }.items():
         trial.set_user_attr(key, value)
     study.optuna.tell(trial, 0.8)

@@ -44,7 +44,7 @@ def ended(how, accuracy=0.99, loss=0.01, value=None):
             attributes.ENDING: str(how),
             attributes.REASON: "" if how == Ending.COMPLETE else f"it was {how}",
             attributes.CURVES: curves,
-            attributes.SEED: 17,
+            attributes.SEAT: {"seed": 17},
             attributes.TRIAL_RUN: "run",
         },
     )
@@ -208,6 +208,8 @@ def test_a_summary_has_the_counts_and_the_best_result(study_of):
         "pruned": 1,
         "failed": 1,
         "best_trial": 1,
+        "chosen_trial": 1,
+        "confirmed": False,
         "val/accuracy": 0.5,
         "val/loss": 0.75,
     }
