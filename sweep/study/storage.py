@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweep.databases import make_whole
 from sweep.errors import StoreUnreachableError, SweepError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def _open() -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         with reaching_store():
+            make_whole(STORE, lambda path: RDBStorage(f"sqlite:///{path}").engine.dispose())
             storage = RDBStorage(
                 f"sqlite:///{STORE}",
                 engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}},

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from sweep.databases import make_whole
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.timings import Timings
 
@@ -57,6 +58,7 @@ class Tracker:
         self.timings = timings if timings is not None else Timings()
         with first_contact(self.uri):
             self.client = _client(self.uri)
+            _make_database(self.uri)
             self.experiment_id = self._find_or_create_experiment()
 
     def _find_or_create_experiment(self) -> str:
@@ -96,6 +98,21 @@ class Tracker:
             token = page.token
             if not token:
                 return found
+
+
+def _make_database(uri: str) -> None:
+    """Make the SQLite file of an address as a whole; MLflow's migrations take seconds."""
+    database = _sqlite_path(uri)
+    if database is not None and database.parent.is_dir():
+        make_whole(database, _migrate)
+
+
+def _migrate(path: Path) -> None:
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = SqlAlchemyStore(f"sqlite:///{path}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+    store.engine.dispose()
 
 
 def tracking_uri(uri: str | None) -> str:

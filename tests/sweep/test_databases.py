@@ -1,0 +1,98 @@
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sweep.databases import make_whole
+from sweep.study.storage import create_storage
+from sweep.tracking.tracker import Tracker
+
+
+def write(path, text):
+    """Make a database of one word."""
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE words (word)")
+    connection.execute("INSERT INTO words VALUES (?)", (text,))
+    connection.commit()
+    connection.close()
+
+
+def read(path):
+    """Return the word."""
+    connection = sqlite3.connect(path)
+    (word,) = connection.execute("SELECT word FROM words").fetchone()
+    connection.close()
+    return word
+
+
+def test_a_database_gets_its_name_when_it_is_done(tmp_path):
+    path = tmp_path / "a.db"
+
+    def make(partial):
+        write(partial, "first")
+        assert not path.exists()
+
+    make_whole(path, make)
+    assert read(path) == "first"
+    assert {file.name for file in tmp_path.iterdir()} == {"a.db", "a.db.lock"}
+
+
+def test_what_fails_has_no_name_and_the_next_attempt_begins_anew(tmp_path):
+    path = tmp_path / "a.db"
+
+    def fail(partial):
+        write(partial, "half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        make_whole(path, fail)
+    assert not path.exists()
+    make_whole(path, lambda partial: write(partial, "whole"))
+    assert read(path) == "whole"
+
+
+def test_what_is_there_stays(tmp_path):
+    path = tmp_path / "a.db"
+    write(path, "first")
+    make_whole(path, lambda partial: write(partial, "second"))
+    assert read(path) == "first"
+
+
+def test_of_two_at_once_one_makes_it(tmp_path):
+    path, made = tmp_path / "a.db", []
+
+    def make(partial):
+        made.append(partial)
+        time.sleep(0.1)
+        write(partial, "once")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda _: make_whole(path, make), range(4)))
+    assert len(made) == 1
+    assert read(path) == "once"
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.3, 0.8])
+def test_a_process_killed_while_it_makes_the_stores_stops_no_later_one(
+    tmp_path, monkeypatch, delay
+):
+    begin = (
+        "import mlflow.store.tracking.sqlalchemy_store, optuna, sys\n"
+        "from sweep.study.storage import create_storage\n"
+        "from sweep.tracking.tracker import Tracker\n"
+        "print('ready', flush=True)\n"
+        "create_storage()\n"
+        "Tracker('tiny')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    process = subprocess.Popen([sys.executable, "-c", begin], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert create_storage().get_all_studies() == []
+    assert Tracker("tiny").runs() == []
