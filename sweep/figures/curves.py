@@ -1,61 +1,63 @@
-"""Loss, cost and accuracy of one training, epoch by epoch."""
+"""Loss, cost and accuracy of one training, epoch by epoch.
+
+Every trial draws one, so the figure is made once and drawn on again and again: made anew for each,
+its axes and ticks would take as long as the drawing.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
+from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from sweep.figures.lettering import label
-from sweep.figures.panel import Panel, around, decimal, percent
-from sweep.figures.picture import WIDTH, Picture, length
-from sweep.figures.style import BLUE, GREY, TITLE_SIZE, VERMILLION
+from sweep.figures.lettering import headline, say_instead
+from sweep.figures.style import BLUE, SMALL_SIZE, VERMILLION, drawn, dress, new_figure, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from model.arrays import Floats
     from sweep.figures.weight_colours import Pixels
 
 COLOURS: Final = {"train": BLUE, "val": VERMILLION}
 WORDS: Final = {"train": "training", "val": "validation"}
-DASHES: Final = {"cost": (3.0, 1.5)}
+STYLES: Final = {"loss": "-", "cost": "--", "accuracy": "-"}
 DIVERGED: Final = 1e100  # differences of larger numbers overflow
-SIZE: Final = (900, 400)
-PANEL: Final = 338  # the width of one
-TOP: Final = 60
-BOTTOM: Final = 320
-LEGEND: Final = 386
-SAMPLE: Final = 34  # the length of a line in the legend
-SPACE: Final = 8
+SIZE: Final = (940, 360)  # pixels, as all lengths below
+PANEL_WIDTH: Final = 270
+PANEL_HEIGHT: Final = 220
+BOTTOM: Final = 60
 LINE_HEIGHT: Final = 15
 
 
-class Curve(NamedTuple):
-    """One line of a panel: its name in the legend and its values (epochs,), NaN for a gap."""
-
-    name: str
-    values: Floats
-    colour: str
-    dashes: tuple[float, ...]
-
-
 class Kind(NamedTuple):
-    """One panel: its left edge, its title, how a tick is written and how the end of a line."""
+    """One panel: its left edge, its title, its curves, their unit and how their ends are told."""
 
     left: int
     title: str
-    tick: Callable[[float, float], str]
+    quantities: tuple[str, ...]
+    unit: float
     end: str
 
 
-LOSSES: Final = Kind(54, "Loss and cost (nats)", decimal, "{:#.4g}")
-ACCURACIES: Final = Kind(500, "Accuracy", percent, "{:.1%}")
+KINDS: Final = (
+    Kind(58, "Loss and, dashed, cost (nats)", ("loss", "cost"), 1.0, "#.4g"),
+    Kind(540, "Accuracy (%)", ("accuracy",), 0.01, ".1f"),
+)
+_one_at_a_time: Final = Lock()
 
 
 def curves_figure(curves: Mapping[str, Sequence[float]], *, title: str) -> Pixels:
-    """Loss and cost beside accuracy, training against validation, uint8 (400, 900, 3).
+    """Loss and cost beside accuracy, training against validation, uint8 (360, 940, 3).
+
+    Each line has a dot at its last value, which stands beside the panel with the line's name.
 
     Parameters
     ----------
@@ -66,29 +68,72 @@ def curves_figure(curves: Mapping[str, Sequence[float]], *, title: str) -> Pixel
     title
         Written over both panels.
     """
-    return curves_picture(curves, title=title).pixels()
+    with _one_at_a_time:
+        return _drawn(curves, title)
 
 
-def curves_picture(curves: Mapping[str, Sequence[float]], *, title: str) -> Picture:
-    """What `curves_figure` shows, with its words and lines still apart."""
-    picture = Picture(*SIZE)
-    picture.write(11, 20, label(title), size=TITLE_SIZE, bold=True, room=SIZE[0] - 22)
-    losses, accuracies = _curves(curves, "loss", "cost"), _curves(curves, "accuracy")
-    epochs = max((len(values) for values in curves.values()), default=0)
-    _draw(picture, LOSSES, losses, epochs)
-    _draw(picture, ACCURACIES, accuracies, epochs)
-    _legend(picture, list({curve.name: curve for curve in losses + accuracies}.values()))
-    return picture
+@styled
+def _drawn(curves: Mapping[str, Sequence[float]], title: str) -> Pixels:
+    figure = _empty()
+    headline(figure, title, "")
+    for axes, kind in zip(figure.axes, KINDS, strict=True):
+        for old in [*axes.lines, *axes.texts]:
+            old.remove()
+        axes.relim()  # of the lines before, nothing is left
+        axes.set_axis_on()
+        _fill(axes, kind, curves)
+    return drawn(figure)
 
 
-def _curves(curves: Mapping[str, Sequence[float]], *quantities: str) -> list[Curve]:
-    found = []
-    for quantity, (split, colour) in product(quantities, COLOURS.items()):
-        values = _finite(curves.get(f"{split}/{quantity}", ()))
-        if np.isfinite(values).any():
-            name = WORDS[split] + (" cost" if quantity == "cost" else "")
-            found.append(Curve(name, values, colour, DASHES.get(quantity, ())))
-    return found
+@cache
+def _empty() -> Figure:
+    """Panels without curves, with few ticks and fixed places, since the rest is soon drawn."""
+    figure = new_figure(*SIZE)
+    width, height = SIZE
+    for kind in KINDS:
+        place = (kind.left / width, BOTTOM / height, PANEL_WIDTH / width, PANEL_HEIGHT / height)
+        axes = figure.add_axes(place)
+        dress(axes)
+        axes.tick_params(left=False, bottom=False)
+        axes.margins(x=0.02)
+        axes.set_title(kind.title, y=1.08)  # above what the ticks have in common
+        axes.set_xlabel("epoch")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_label_coords(0.5, -0.15)
+            axis.set_major_locator(_ticks(whole=axis is axes.xaxis))
+            axis.set_major_formatter(ScalarFormatter(useOffset=True))
+        axes.yaxis.get_offset_text().set_fontsize(SMALL_SIZE)
+    return figure
+
+
+def _ticks(*, whole: bool) -> MaxNLocator:
+    return MaxNLocator(5, steps=[1, 2, 5, 10], integer=whole, min_n_ticks=1 if whole else 2)
+
+
+def _fill(axes: Axes, kind: Kind, curves: Mapping[str, Sequence[float]]) -> None:
+    """Draw the curves of one panel, then write the last value of each beside it."""
+    ends = []
+    for quantity, split in product(kind.quantities, COLOURS):
+        values = _finite(curves.get(f"{split}/{quantity}", ())) / kind.unit
+        finite = np.flatnonzero(np.isfinite(values))
+        if len(finite) == 0:
+            continue
+        last = int(finite[-1])
+        axes.plot(
+            np.arange(1, len(values) + 1),
+            values,
+            color=COLOURS[split],
+            linestyle=STYLES[quantity],
+            marker="o",
+            markersize=3.5,
+            markevery=[last],
+        )
+        name = WORDS[split] + (" cost" if quantity == "cost" else "")
+        ends.append((float(values[last]), f"{values[last]:{kind.end}} {name}", COLOURS[split]))
+    if ends:
+        _write(axes, ends)
+    else:
+        say_instead(axes, "no values")
 
 
 def _finite(values: Sequence[float]) -> Floats:
@@ -96,45 +141,14 @@ def _finite(values: Sequence[float]) -> Floats:
     return np.where(np.abs(numbers) < DIVERGED, numbers, np.nan)
 
 
-def _draw(picture: Picture, kind: Kind, curves: Sequence[Curve], epochs: int) -> None:
-    """Draw one panel with the last value of each line at its end."""
-    left, right = kind.left, kind.left + PANEL
-    if not curves:
-        picture.write((left + right) / 2, (TOP + BOTTOM) / 2, "no values", anchor="mm", colour=GREY)
-        return
-    finite = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
-    panel = Panel(
-        picture=picture,
-        left=left,
-        right=right,
-        top=TOP,
-        bottom=BOTTOM,
-        xs=(1 - min(0.5, 0.02 * epochs), max(epochs, 1.5)),
-        ys=around(finite.tolist()),
-    )
-    panel.dress(title=kind.title, word=kind.tick)
-    ends = []
-    for curve in curves:
-        points = panel.at(np.arange(1, len(curve.values) + 1), curve.values)
-        picture.line(points, curve.colour, dashes=curve.dashes)
-        last = int(np.flatnonzero(np.isfinite(curve.values))[-1])
-        x, y = points[last]
-        picture.dot(x, y, curve.colour)
-        ends.append((x, y, kind.end.format(curve.values[last]), curve.colour))
-    heights = spread([-y for _, y, _, _ in ends], gap=LINE_HEIGHT)
-    for (x, _, words, colour), height in zip(ends, heights, strict=True):
-        picture.write(x + 7, -height, words, anchor="lm", colour=colour)
-
-
-def _legend(picture: Picture, curves: Sequence[Curve]) -> None:
-    """Name each kind of line under the panels, in the middle."""
-    widths = [SAMPLE + SPACE + length(curve.name) + 3 * SPACE for curve in curves]
-    x = (picture.width - sum(widths) + 3 * SPACE) / 2
-    for curve, width in zip(curves, widths, strict=True):
-        sample = np.array([[x, LEGEND - 4.5], [x + SAMPLE, LEGEND - 4.5]])
-        picture.line(sample, curve.colour, dashes=curve.dashes, width=WIDTH)
-        picture.write(x + SAMPLE + SPACE, LEGEND, curve.name)
-        x += width
+def _write(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write words in their colours to the right of the panel, as near their values as they fit."""
+    low, high = axes.get_ylim()
+    gap = LINE_HEIGHT / PANEL_HEIGHT * (high - low)
+    heights = spread([value for value, _, _ in ends], gap=gap)
+    beside = axes.get_yaxis_transform()  # x in widths of the panel, y as its curves
+    for (_, words, colour), y in zip(ends, heights, strict=True):
+        axes.text(1.03, y, words, transform=beside, color=colour, va="center", fontsize=SMALL_SIZE)
 
 
 def spread(positions: Sequence[float], *, gap: float) -> list[float]:

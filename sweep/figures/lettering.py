@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import unicodedata
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from matplotlib import font_manager
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from PIL import Image, ImageDraw, ImageFont
 
-from sweep.figures.style import FONT, GREY, SMALL_SIZE
+from sweep.figures.style import DPI, FONT, GREY, INK, SMALL_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text
+    from PIL.ImageFont import FreeTypeFont
 
 LABEL_LIMIT: Final = 80
 ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
+POINTS_PER_INCH: Final = 72
 
 
 def label(text: object) -> str:
@@ -51,10 +56,24 @@ def fit(text: Text, length: float) -> None:
 
     It may be upright. Its first character stays whatever the length.
     """
-    kept = text.get_text()
-    while len(kept) > 1 and (drawn := max(text.get_window_extent().size)) > length:
-        kept = kept[: max(1, min(len(kept) - 1, int(len(kept) * length / drawn)))]
-        text.set_text(kept.rstrip() + ELLIPSIS)
+
+    def drawn(words: str) -> float:
+        text.set_text(words)
+        return max(text.get_window_extent().size)
+
+    text.set_text(shortened(text.get_text(), length, drawn))
+
+
+def shortened(text: str, length: float, drawn: Callable[[str], float]) -> str:
+    """`text`, cut until it is at most `length` pixels long, as `drawn` tells of any words.
+
+    Its first character stays whatever the length.
+    """
+    shown, kept = text, text
+    while len(kept) > 1 and (long := drawn(shown)) > length:
+        kept = kept[: max(1, min(len(kept) - 1, int(len(kept) * length / long)))]
+        shown = kept.rstrip() + ELLIPSIS
+    return shown
 
 
 def fit_ticks(axis: Axis, width: float) -> None:
@@ -66,7 +85,34 @@ def fit_ticks(axis: Axis, width: float) -> None:
     axis.set_ticklabels([text.get_text() for text in labels])
 
 
+def write(
+    picture: Image.Image,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    room: float,
+    size: float = SMALL_SIZE,
+    bold: bool = False,
+    colour: str = INK,
+    anchor: Literal["ls", "lm"] = "ls",
+) -> None:
+    """Write `text`, shortened until it is at most `room` pixels long, on a picture of Pillow's.
+
+    It begins at `x`; `y` is its baseline ("ls") or its middle ("lm"), in pixels from the top.
+    """
+    font = _font(size, bold=bold)
+    words = shortened(label(text), room, font.getlength)
+    ImageDraw.Draw(picture).text((x, y), words, fill=colour, font=font, anchor=anchor)
+
+
+@cache
+def _font(size: float, *, bold: bool) -> FreeTypeFont:
+    file = findfont(FontProperties(family=FONT, weight="bold" if bold else "normal"))
+    pixels = size * DPI / POINTS_PER_INCH
+    return ImageFont.truetype(file, pixels, layout_engine=ImageFont.Layout.BASIC)
+
+
 @cache
 def _drawable() -> frozenset[int]:
-    font = font_manager.get_font(font_manager.findfont(FONT))
-    return frozenset(font.get_charmap())
+    return frozenset(get_font(findfont(FONT)).get_charmap())

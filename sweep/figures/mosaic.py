@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 
-import numpy as np
+from PIL import Image
 
-from sweep.figures.lettering import label
-from sweep.figures.picture import Picture
+from sweep.figures.lettering import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +22,8 @@ GAP: Final = 8
 NAME_HEIGHT: Final = 22
 
 
-def mosaic(images: Pixels, names: Sequence[str]) -> Pixels:
-    """Images (k, h, w, 3) and their names as one picture on white, uint8 (height, width, 3).
+def mosaic(images: Pixels, names: Sequence[str]) -> Image.Image:
+    """Images (k, h, w, 3) and their names as one RGB picture on white.
 
     Each pixel becomes a square of equal pixels (nearest neighbour); images too large for the
     picture lose pixels instead.
@@ -37,20 +35,13 @@ def mosaic(images: Pixels, names: Sequence[str]) -> Pixels:
     """
     if len(images) != len(names):
         raise ValueError(f"{len(images)} images need as many names, got {len(names)}")
-    height, width = images.shape[1:3]
-    grid = Grid.of(len(images), height, width)
-    picture = _names_on_white(grid, tuple(label(name) for name in names)).copy()
-    columns = np.arange(grid.cell_width) * width // grid.cell_width
-    rows = np.arange(grid.cell_height) * height // grid.cell_height
-    wide = images[:, :, columns]
-    for first in range(0, len(images), grid.columns):
-        _, top = grid.corner(first)
-        # put together once for each row of the images, then repeated as a whole: half the time
-        strip = np.full((height, picture.shape[1], 3), 255, dtype=np.uint8)
-        for i, image in enumerate(wide[first : first + grid.columns], start=first):
-            left, _ = grid.corner(i)
-            strip[:, left : left + grid.cell_width] = image
-        picture[top : top + grid.cell_height] = strip[rows]
+    grid = Grid.of(*images.shape[:3])
+    picture = Image.new("RGB", grid.size, "white")
+    for i, (image, name) in enumerate(zip(images, names, strict=True)):
+        left, top = grid.corner(i)
+        cell = grid.cell_width, grid.cell_height
+        picture.paste(Image.fromarray(image).resize(cell, Image.Resampling.NEAREST), (left, top))
+        write(picture, left, top - 5, name, room=grid.cell_width)
     return picture
 
 
@@ -60,8 +51,8 @@ class Grid:
 
     cells: int
     columns: int
-    cell_height: int
     cell_width: int
+    cell_height: int
 
     @classmethod
     def of(cls, cells: int, height: int, width: int) -> Self:
@@ -94,12 +85,3 @@ class Grid:
             GAP + column * (self.cell_width + GAP),
             GAP + row * (NAME_HEIGHT + self.cell_height + GAP) + NAME_HEIGHT,
         )
-
-
-@lru_cache(maxsize=4)  # a training draws the same names again and again
-def _names_on_white(grid: Grid, names: tuple[str, ...]) -> Pixels:
-    picture = Picture(*grid.size)
-    for i, name in enumerate(names):
-        left, top = grid.corner(i)
-        picture.write(left, top - 5, name, room=grid.cell_width)
-    return picture.pixels()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
 from matplotlib import rc_context, rcParamsDefault
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.typing import RcKeyType
+
+    from sweep.figures.weight_colours import Pixels
 
 # Okabe and Ito, "Color Universal Design": told apart by every kind of colour vision.
 BLUE: Final = "#0072B2"
@@ -66,6 +69,12 @@ def new_figure(width: int, height: int, *, layout: Literal["constrained"] | None
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+def drawn(figure: Figure) -> Pixels:
+    """What a figure looks like, uint8 (height, width, 3)."""
+    figure.canvas.draw()
+    return np.array(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]  # of Agg
 
 
 def dress(axes: Axes) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import SweepError
-from sweep.tracking.images import LOGGED_IMAGES, image_files
-from sweep.tracking.png import png
+from sweep.tracking.images import LOGGED_IMAGES, image_files, png
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.figures.curves import curves_figure, curves_picture, spread
+from sweep.figures.curves import _empty, curves_figure, spread
 from sweep.figures.style import BLUE, VERMILLION
 
 EPOCHS = np.arange(1, 11)
@@ -19,124 +21,159 @@ CURVES = {
     "train/accuracy": 0.04 * EPOCHS,
     "val/accuracy": 0.035 * EPOCHS,
 }
+OTHERS = {
+    "nothing": {},
+    "one epoch": {key: values[:1] for key, values in CURVES.items()},
+    "1,000 epochs": {key: np.resize(values, 1000) for key, values in CURVES.items()},
+    "diverged": CURVES | {"train/loss": [2.0, 1e9, np.inf], "train/cost": [2.5, np.nan]},
+    "no accuracy": {key: values for key, values in CURVES.items() if "accuracy" not in key},
+}
 
 
-def drawn(curves, title="trial 7"):
-    return curves_picture(curves, title=title)
+def panels(curves):
+    """Return the axes of loss and cost, and those of accuracy, as the figure showed them."""
+    curves_figure(curves, title="trial 7")
+    losses, accuracies = _empty().axes
+    return losses, accuracies
 
 
-def lines(picture):
-    """Return the curves: lines through more than the two points of a rule."""
-    return [line for line in picture.lines if len(line.points) > 2]
+def names(axes):
+    return [text.get_text() for text in axes.texts]
 
 
-def texts(picture):
-    return [word.text for word in picture.words]
-
-
-def ends(picture):
-    """Return the words in the colours of the curves: their last values."""
-    return [word for word in picture.words if word.colour in (BLUE, VERMILLION)]
-
-
-def test_the_figure_is_the_picture_in_pixels():
+def test_the_figure_is_an_rgb_image_of_its_size():
     shown = curves_figure(CURVES, title="trial 7")
-    assert (shown.shape, shown.dtype) == ((400, 900, 3), np.uint8)
-    np.testing.assert_array_equal(shown, drawn(CURVES).pixels())
+    assert (shown.shape, shown.dtype) == ((360, 940, 3), np.uint8)
+    assert shown.min() < 128
 
 
-def test_epochs_count_from_one_at_equal_steps_between_the_ticks():
-    picture = drawn(CURVES)
-    places = {word.text: word.x for word in picture.words if word.y == 339 and word.x < 450}
-    for line in lines(picture)[:4]:
-        across = line.points[:, 0]
-        np.testing.assert_allclose(across[[1, 9]], [places["2"], places["10"]], atol=1)
-        np.testing.assert_allclose(np.diff(across), across[1] - across[0])
+def test_epochs_count_from_one():
+    for axes in panels(CURVES):
+        for line in axes.lines:
+            np.testing.assert_array_equal(line.get_xdata(), EPOCHS)
 
 
-def test_loss_and_cost_share_one_panel_and_accuracy_has_the_other():
-    places = [line.points[:, 0].mean() > 450 for line in lines(drawn(CURVES))]
-    assert places == [False, False, False, False, True, True]
-
-
-def test_a_larger_value_is_drawn_higher():
-    for line in lines(drawn(CURVES))[:4]:
-        assert (np.diff(line.points[:, 1]) > 0).all()  # losses fall, and y runs down
-    for line in lines(drawn(CURVES))[4:]:
-        assert (np.diff(line.points[:, 1]) < 0).all()
+def test_loss_and_cost_share_one_panel_and_accuracy_in_percent_has_the_other():
+    losses, accuracies = panels(CURVES)
+    values = list(CURVES.values())
+    for line, wanted in zip(losses.lines, values[:4], strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), wanted)
+    for line, wanted in zip(accuracies.lines, values[4:], strict=True):
+        np.testing.assert_allclose(line.get_ydata(), 100 * wanted)
 
 
 def test_training_is_blue_validation_red_and_cost_dashed():
-    curves = lines(drawn(CURVES))
-    assert [line.colour for line in curves] == [BLUE, VERMILLION] * 3
-    assert [bool(line.dashes) for line in curves] == [False, False, True, True, False, False]
+    lines = [line for axes in panels(CURVES) for line in axes.lines]
+    assert [line.get_color() for line in lines] == [BLUE, VERMILLION] * 3
+    assert [line.get_linestyle() for line in lines] == ["-", "-", "--", "--", "-", "-"]
 
 
-def test_the_last_value_of_every_line_is_written_at_its_end():
-    words = ["0.2000", "0.2200", "0.2500", "0.2700", "40.0%", "35.0%"]
-    assert [word.text for word in ends(drawn(CURVES))] == words
+def test_the_last_value_of_every_line_stands_beside_it_with_its_name():
+    losses, accuracies = panels(CURVES)
+    assert names(losses) == [
+        "0.2000 training",
+        "0.2200 validation",
+        "0.2500 training cost",
+        "0.2700 validation cost",
+    ]
+    assert names(accuracies) == ["40.0 training", "35.0 validation"]
 
 
-def test_end_labels_do_not_overlap_even_where_the_lines_meet():
+def test_names_do_not_overlap_even_where_the_lines_meet():
     same = {key: [3.0, 1.0] for key in ("train/loss", "val/loss", "train/cost", "val/cost")}
-    heights = sorted(word.y for word in ends(drawn(same)))
-    assert len(heights) == 4
-    assert all(lower - upper >= 15 for upper, lower in pairwise(heights))
+    losses, _ = panels(same)
+    boxes = sorted((text.get_window_extent() for text in losses.texts), key=lambda box: box.y0)
+    assert len(boxes) == 4
+    assert all(lower.y1 <= upper.y0 + 1 for lower, upper in pairwise(boxes))
 
 
-def test_epoch_ticks_are_whole_numbers():
-    picture = drawn({key: values[:3] for key, values in CURVES.items()})
-    assert [word.text for word in picture.words if word.y == 339] == ["1", "2", "3"] * 2
+@pytest.mark.parametrize("epochs", [1, 2, 3, 10])
+def test_epoch_ticks_are_whole_numbers(epochs):
+    for axes in panels({key: values[:epochs] for key, values in CURVES.items()}):
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert ticks
+        assert all(tick == int(tick) for tick in ticks)
 
 
 def test_one_epoch_is_drawn_as_points():
-    shown = curves_figure({key: values[:1] for key, values in CURVES.items()}, title="trial 7")
+    shown = curves_figure(OTHERS["one epoch"], title="trial 7")
     blue = tuple(int(BLUE[i : i + 2], 16) for i in (1, 3, 5))
-    assert (shown[60:300] == blue).all(axis=-1).any()
+    assert (shown[78:298, 58:328] == blue).all(axis=-1).any()
 
 
 def test_missing_curves_draw_no_line_and_an_empty_panel_says_so():
-    picture = drawn({"val/loss": [2.0, 1.0, 0.5], "train/loss": []})
-    assert len(lines(picture)) == 1
-    assert texts(picture).count("no values") == 1
-
-
-def test_the_legend_names_only_what_is_drawn_and_each_once():
-    picture = drawn({"val/cost": [2.0], "val/accuracy": [0.1]})
-    assert [word.text for word in picture.words if word.y == 386] == [
-        "validation cost",
-        "validation",
-    ]
-    assert len([word for word in drawn(CURVES).words if word.y == 386]) == 4
-
-
-def test_no_curves_at_all_make_an_empty_figure():
-    assert texts(drawn({})) == ["trial 7", "no values", "no values"]
+    losses, accuracies = panels({"val/loss": [2.0, 1.0, 0.5], "train/loss": []})
+    assert len(losses.lines) == 1
+    assert names(accuracies) == ["no values"]
+    assert not accuracies.axison
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 1e308])
-def test_a_value_that_is_not_finite_leaves_a_gap_and_no_label(bad):
-    picture = drawn({"train/loss": [2.0, bad, 1.5, bad]})
-    (line,) = lines(picture)
-    assert np.isnan(line.points[:, 1]).tolist() == [False, True, False, True]
-    (word,) = ends(picture)
-    assert word.text == "1.500"
-    assert word.x == pytest.approx(line.points[2, 0] + 7)
-    assert picture.pixels().min() < 128
+def test_a_value_that_is_not_finite_leaves_a_gap_and_no_name(bad):
+    losses, _ = panels({"train/loss": [2.0, bad, 1.5, bad]})
+    (line,) = losses.lines
+    assert np.isnan(line.get_ydata()).tolist() == [False, True, False, True]
+    assert line.get_markevery() == [2]
+    assert names(losses) == ["1.500 training"]
 
 
 @pytest.mark.parametrize(
     ("epochs", "title"), [(1, r"$\frac{1$"), (2, "x" * 200), (10, ""), (10, "W" * 79)]
 )
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e90])
-def test_nothing_is_clipped(epochs, title, scale):
+def test_nothing_is_clipped_and_the_panels_stay_apart(epochs, title, scale, fits):
     losses = {key: scale * values[:epochs] for key, values in CURVES.items() if "acc" not in key}
     accuracies = {key: values[:epochs] for key, values in CURVES.items() if "acc" in key}
-    for left, top, right, bottom in drawn(losses | accuracies, title).boxes():
-        assert left >= 0
-        assert top >= 0
-        assert right <= 900
-        assert bottom <= 400
+    curves_figure(losses | accuracies, title=title)
+    assert fits(_empty())
+    left, right = (axes.get_tightbbox() for axes in _empty().axes)
+    assert left.x1 < right.x0
+
+
+@pytest.mark.parametrize("start", [2.3, 2.302585])
+def test_values_that_hardly_differ_have_ticks_that_fit(start, fits):
+    figure = panels({"train/loss": start + 1e-9 * EPOCHS, "val/accuracy": 0.1 + 1e-9 * EPOCHS})
+    for axes in figure:
+        shared = axes.yaxis.get_offset_text()
+        assert shared.get_text()
+        assert axes._left_title.get_window_extent().y0 > shared.get_window_extent().y1
+    assert fits(_empty())
+
+
+@pytest.mark.parametrize("between", OTHERS)
+def test_the_same_curves_give_the_same_pixels_whatever_was_drawn_between(between):
+    first = curves_figure(CURVES, title="trial 7")
+    kept = first.copy()
+    other = curves_figure(OTHERS[between], title="another trial " * 9)
+    np.testing.assert_array_equal(first, kept)
+    assert (other != first).any()
+    np.testing.assert_array_equal(curves_figure(CURVES, title="trial 7"), first)
+
+
+@pytest.mark.parametrize("before", OTHERS)
+def test_a_figure_drawn_on_before_looks_like_a_new_one(before):
+    curves_figure(OTHERS[before], title="before")
+    again = curves_figure(CURVES, title="trial 7")
+    _empty.cache_clear()
+    np.testing.assert_array_equal(curves_figure(CURVES, title="trial 7"), again)
+
+
+def test_threads_that_draw_at_once_get_each_its_own_curves():
+    wanted = {name: curves_figure(curves, title=name) for name, curves in OTHERS.items()}
+    order = [*OTHERS] * 4
+    with ThreadPoolExecutor(4) as threads:
+        drawn = threads.map(lambda name: curves_figure(OTHERS[name], title=name), order)
+        for name, shown in zip(order, drawn, strict=True):
+            np.testing.assert_array_equal(shown, wanted[name])
+
+
+def test_a_figure_made_under_the_users_own_settings_looks_the_same():
+    wanted = curves_figure(CURVES, title="trial 7")
+    taste = {"font.size": 20, "axes.xmargin": 0.4, "lines.linewidth": 9, "xtick.color": "red"}
+    with mpl.rc_context(taste):
+        _empty.cache_clear()
+        np.testing.assert_array_equal(curves_figure(CURVES, title="trial 7"), wanted)
 
 
 @given(st.lists(st.floats(-1e3, 1e3), max_size=6), st.floats(0.01, 10))

@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import unicodedata
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from sweep.figures.lettering import fit, fit_ticks, headline, label, say_instead
-from sweep.figures.style import new_figure, styled
+from sweep.figures.lettering import (
+    fit,
+    fit_ticks,
+    headline,
+    label,
+    say_instead,
+    shortened,
+    write,
+)
+from sweep.figures.style import INK, new_figure, styled
 
 
 def test_a_label_is_one_line_without_control_characters():
@@ -81,3 +91,45 @@ def test_fitted_tick_labels_are_still_short_when_they_are_drawn():
     long, short = axes.get_xticklabels()
     assert long.get_window_extent().width <= 60
     assert (long.get_text()[0], short.get_text()) == ("a", "b")
+
+
+@pytest.mark.parametrize("length", [3, 10, 29])
+def test_a_shortened_text_is_at_most_as_long_as_asked(length):
+    text = shortened("a rather long name of a class", length, len)
+    assert len(text) <= length
+    assert text.endswith("\N{HORIZONTAL ELLIPSIS}") == (length < 29)
+
+
+def ink(text, **look):
+    """Return the rows and the columns of a picture on which `text` is written at (20, 30)."""
+    picture = Image.new("RGB", (200, 40), "white")
+    write(picture, 20, 30, text, **{"room": 150} | look)
+    dark = (np.asarray(picture) < 255).any(axis=-1)
+    return np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
+
+
+def test_written_words_begin_at_their_place_and_stand_on_their_baseline():
+    rows, columns = ink("HHHH")
+    assert rows.max() == 29
+    assert columns.min() == pytest.approx(20, abs=2)
+
+
+def test_words_anchored_by_their_middle_lie_about_it():
+    rows, _ = ink("HHHH", anchor="lm")
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(29.5, abs=1.5)
+
+
+def test_written_words_keep_to_their_room():
+    _, columns = ink("a rather long name of a class", room=60)
+    assert 60 < columns.max() <= 80
+
+
+def test_bold_and_large_words_are_wider():
+    widths = [len(ink("words", **look)[1]) for look in ({}, {"bold": True}, {"size": 20.0})]
+    assert widths == sorted(set(widths))
+
+
+def test_words_are_written_in_ink_over_what_is_there():
+    picture = Image.new("RGB", (100, 40), (200, 200, 200))
+    write(picture, 10, 30, "HHHH", room=90, size=20)
+    assert picture.getextrema() == ((int(INK[1:3], 16), 200),) * 3

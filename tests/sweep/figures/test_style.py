@@ -9,7 +9,7 @@ import pytest
 
 from sweep.figures.curves import curves_figure
 from sweep.figures.importance import importance_figure
-from sweep.figures.style import dress, new_figure
+from sweep.figures.style import drawn, dress, new_figure
 
 DRAW_ALL = """
 import sys
@@ -51,8 +51,17 @@ def test_a_figure_has_exactly_the_pixels_asked_for(pixels, width):
     assert pixels(new_figure(width, 114)).shape == (114, width, 4)
 
 
+def test_what_is_drawn_stays_when_the_figure_changes():
+    figure = new_figure(60, 40)
+    white = drawn(figure)
+    figure.set_facecolor("black")
+    assert (white.shape, white.dtype) == ((40, 60, 3), np.uint8)
+    assert (white == 255).all()
+    assert (drawn(figure) == 0).all()
+
+
 def drawings(pixels):
-    """One figure by matplotlib's axes, one without them."""
+    """One figure that is drawn on again and again, one that is new each time."""
     curves = {"train/loss": [2.0, 1.5], "val/accuracy": [0.3, 0.4]}
     return (
         curves_figure(curves, title="curves"),

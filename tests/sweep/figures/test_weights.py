@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sweep.figures.mosaic import Grid
-from sweep.figures.weights import weights_figure, weights_montage, weights_picture
+from sweep.figures.weights import weights_figure, weights_montage
 
 NAMES = [str(i) for i in range(10)]
 
@@ -83,31 +83,44 @@ def test_one_channel_has_a_colour_bar_that_is_symmetric_about_zero():
     assert middle.max() - middle.min() < 8  # light grey
 
 
-def test_the_ticks_of_the_colour_bar_stand_at_their_weights():
-    picture = weights_picture(weights(10, (1, 8, 8)), NAMES, (1, 8, 8), title="digits")
-    ticks = {word.text: word.y for word in picture.words if word.anchor == "lm"}
-    assert list(ticks) == [*(f"\N{MINUS SIGN}{i}" for i in (3, 2, 1)), "0", "1", "2", "3"]
-    assert ticks["2"] < ticks["1"] < ticks["0"]
-    assert ticks["1"] + ticks["\N{MINUS SIGN}1"] == pytest.approx(2 * ticks["0"], abs=2)
+def test_the_colour_bar_names_its_ends_and_its_middle():
+    drawn = weights_figure(weights(10, (1, 8, 8)), NAMES, (1, 8, 8), title="digits")
+    bar = weights_montage(weights(10, (1, 8, 8)), NAMES, (1, 8, 8)).shape[1] + 8 + 16
+    written = np.flatnonzero((drawn[40:-28, bar:] < 128).any(axis=(1, 2)))
+    lines = np.split(written, np.flatnonzero(np.diff(written) > 1) + 1)
+    middles = [(line[0] + line[-1]) / 2 for line in lines]
+    top, bottom = 8 + 22, len(drawn) - 40 - 28 - 8
+    assert middles == pytest.approx([top, (top + bottom) / 2, bottom], abs=3)
 
 
-def test_three_channels_have_no_colour_bar_but_a_caption_with_the_scale():
-    picture = weights_picture(np.full((10, 192), 0.25), NAMES, (3, 8, 8), title="weights")
+def test_three_channels_have_no_colour_bar_but_a_caption_with_the_scale(monkeypatch):
+    written = []
+    monkeypatch.setattr("sweep.figures.weights.write", lambda *given, **_: written.append(given[3]))
+    weights_figure(np.full((10, 192), 0.25), NAMES, (3, 8, 8), title="weights")
     caption = "weight 0 is mid grey, full colour from \N{PLUS-MINUS SIGN}0.25"
-    assert [word.text for word in picture.words] == ["weights", caption]
+    assert written == ["weights", caption]
 
 
 @pytest.mark.parametrize(
     ("classes", "image_shape", "title"),
-    [(2, (1, 8, 8), "a title that is far too long " * 5), (10, (3, 5, 7), r"$\frac{1$")],
+    [
+        (1, (1, 1, 8), "one"),
+        (2, (1, 8, 8), "a title that is far too long " * 5),
+        (10, (3, 5, 7), r"$\frac{1$"),
+    ],
 )
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
-def test_nothing_is_clipped(classes, image_shape, title, scale):
+def test_nothing_touches_the_edge(classes, image_shape, title, scale):
     names = [r"$\frac{1$"] * classes
     values = scale * weights(classes, image_shape)
-    picture = weights_picture(values, names, image_shape, title=title)
-    for left, top, right, bottom in picture.boxes():
-        assert left >= 0
-        assert top >= 0
-        assert right <= picture.width
-        assert bottom <= picture.height
+    figure = weights_figure(values, names, image_shape, title=title)
+    for edge in (figure[:2], figure[-2:], figure[:, :2], figure[:, -2:]):
+        assert (edge == 255).all()
+
+
+def test_the_same_weights_give_the_same_pixels_whatever_was_drawn_between():
+    values = weights(10, (1, 8, 8))
+    first = weights_figure(values, NAMES, (1, 8, 8), title="digits")
+    weights_figure(weights(3, (3, 4, 4)), NAMES[:3], (3, 4, 4), title="another")
+    again = weights_figure(values, NAMES, (1, 8, 8), title="digits")
+    np.testing.assert_array_equal(first, again)

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 from PIL import Image
 
-from sweep.tracking.images import LOGGED_IMAGES, PREVIEW, image_files
+from sweep.tracking.images import LOGGED_IMAGES, PREVIEW, image_files, png
 from sweep.tracking.run import Run
 from sweep.tracking.tracker import Tracker
 
@@ -73,3 +76,15 @@ def test_the_large_image_keeps_every_pixel_and_the_preview_the_colours(rng):
 def test_two_images_of_one_step_never_share_a_name(rng):
     image = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
     assert not image_files(image, "weights", 1).keys() & image_files(image, "weights", 1).keys()
+
+
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
+def test_every_pixel_of_a_png_file_is_read_back(pixels):
+    image = Image.open(io.BytesIO(png(pixels)))
+    assert (image.format, image.mode) == ("PNG", "RGB")
+    np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+def test_a_view_of_a_larger_image_is_written_like_its_copy(rng):
+    whole = rng.integers(0, 256, (9, 9, 4), dtype=np.uint8)
+    assert png(whole[2:7, 1:8, :3]) == png(whole[2:7, 1:8, :3].copy())
