@@ -1,19 +1,27 @@
-"""How much each parameter mattered to the objective."""
+"""How much each parameter mattered to the objective, and how sure that is."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Final
 
+from matplotlib.markers import TICKLEFT
+from matplotlib.transforms import Affine2D
+
 from sweep.figures.lettering import fit_ticks, headline, label, say_instead
-from sweep.figures.style import BLUE, SMALL_SIZE, dress, new_figure, styled
+from sweep.figures.style import BLUE, GREY, INK, SMALL_SIZE, dress, new_figure, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 NAME_WIDTH: Final = 300
+BAR: Final = 0.65
+NUMBERS, BRACKET, WORDS = 8, 146, 152  # pixels to the right of the axes
 
 
 @styled
@@ -21,12 +29,27 @@ def importance_figure(
     importances: Mapping[str, float],
     *,
     objective: str,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    alike: Collection[tuple[str, str]] = (),
     reason: str = "too few complete trials to tell",
 ) -> Figure:
     """Bars for the importances, fractions of 1, the largest on top.
 
-    `importances` comes from `optuna.importance.get_param_importances`; where it is empty, the
-    `reason` stands in its place. What is not finite has no bar.
+    Parameters
+    ----------
+    importances
+        The share of each parameter; what is not finite has no bar. Where it is empty, the `reason`
+        stands in its place.
+    objective
+        What they are important to.
+    intervals
+        The 95 % interval of each share, drawn as a line over its bar.
+    alike
+        Pairs of parameters that are not distinguishable: a bracket joins them where they are
+        neighbours.
+    reason
+        Why there are no bars.
+
     """
     bars = sorted(
         ((name, share) for name, share in importances.items() if math.isfinite(share)),
@@ -34,21 +57,65 @@ def importance_figure(
     )
     figure = new_figure(900, 130 + 40 * max(len(bars), 2), layout="constrained")
     axes = figure.subplots()
-    headline(
-        figure,
-        f"Importance for {objective}",
-        "PED-ANOVA over the complete trials; with few of them a rough guess" if bars else "",
-    )
+    known = intervals or {}
+    headline(figure, f"Importance for {objective}", _caption(known) if bars else "")
     if not bars:
         say_instead(axes, label(reason))
         return figure
     dress(axes)
     axes.grid(visible=False, axis="y")
-    shares = [share for _, share in bars]
-    drawn = axes.barh(range(len(bars)), shares, color=BLUE, height=0.65)
-    axes.bar_label(drawn, [f"{share:.2f}" for share in shares], padding=4, fontsize=SMALL_SIZE)
+    axes.barh(range(len(bars)), [share for _, share in bars], color=BLUE, height=BAR)
+    for line, (name, share) in enumerate(bars):
+        _number(axes, line, share, known.get(name))
     axes.set_yticks(range(len(bars)), [label(name) for name, _ in bars])
     fit_ticks(axes.yaxis, NAME_WIDTH)
     axes.set_xlabel("share of the importance")
-    axes.set_xlim(0, 1.08 * max(*shares, 0.01))
+    ends = [*(share for _, share in bars), *(known[name][1] for name, _ in bars if name in known)]
+    axes.set_xlim(0, 1.04 * max(*ends, 0.01))
+    for line, (lower, upper) in enumerate(itertools.pairwise(name for name, _ in bars)):
+        if (lower, upper) in alike or (upper, lower) in alike:
+            _join(axes, line)
     return figure
+
+
+def _caption(intervals: Mapping[str, tuple[float, float]]) -> str:
+    method = "PED-ANOVA of the better half of the complete trials"
+    return f"{method}, with 95 % intervals by bootstrap" if intervals else method
+
+
+def _number(axes: Axes, line: int, share: float, interval: tuple[float, float] | None) -> None:
+    """Draw the interval of a share, and write both beside the axes."""
+    text = f"{share:.2f}"
+    if interval is not None:
+        low, high = interval
+        text += f"  [{low:.2f}, {high:.2f}]"
+        axes.plot([low, high], [line, line], color=INK, linewidth=1.4, marker="|", markersize=10)
+    axes.text(1, line, text, transform=_beside(axes, NUMBERS), va="center", fontsize=SMALL_SIZE)
+
+
+def _join(axes: Axes, line: int) -> None:
+    """Join a line and the next one up, which are not distinguishable."""
+    axes.plot(
+        [1, 1],
+        [line + 0.2, line + 0.8],
+        transform=_beside(axes, BRACKET),
+        color=GREY,
+        linewidth=1.2,
+        marker=TICKLEFT,
+        markersize=6,
+        clip_on=False,
+    )
+    axes.text(
+        1,
+        line + 0.5,
+        "not distinguishable",
+        transform=_beside(axes, WORDS),
+        color=GREY,
+        va="center",
+        fontsize=SMALL_SIZE,
+    )
+
+
+def _beside(axes: Axes, pixels: float) -> Transform:
+    """Coordinates whose x = 1 lies some pixels to the right of the axes; y is theirs."""
+    return axes.get_yaxis_transform() + Affine2D().translate(pixels, 0)
