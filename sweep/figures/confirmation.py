@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sweep.figures.lettering import headline, label
 from sweep.figures.style import BLUE, GREY, VERMILLION, dress, new_figure, styled
-from sweep.intervals import t_half_width
+from sweep.statistics.intervals import t_half_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

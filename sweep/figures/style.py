@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-from matplotlib import rc_context, rcParamsDefault
+from matplotlib import colormaps, rc_context, rcParamsDefault
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
@@ -96,3 +97,9 @@ def dress(axes: Axes) -> None:
         pad=3.5,
         width=0.8,
     )
+
+
+def result_colours(count: int) -> list[str]:
+    """Colours as "#rrggbb" for results in order, the best first and darkest."""
+    shades = colormaps[SEQUENTIAL](np.linspace(1, 0.1, count))  # the palest is lost on white
+    return [to_hex(shade) for shade in shades]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LEVEL = 0.95
+"""Of every interval that this project tells."""
 
 
 def accuracy_interval(accuracy: float, rows: int) -> tuple[float, float]:
@@ -30,10 +31,10 @@ def percent_with_interval(accuracy: float, rows: int) -> str:
 
 
 def t_half_width(values: Sequence[float]) -> float:
-    """Return half the width of Student's 95 % interval of a mean; NaN for a single value."""
+    """Return half the width of Student's 95 % interval of a mean; NaN for one value, or a NaN."""
     from scipy.stats import t
 
     n = len(values)
-    if n < 2:  # noqa: PLR2004 - one value has no spread
+    if n < 2 or not all(map(math.isfinite, values)):  # noqa: PLR2004 - one value has no spread
         return math.nan
     return float(t.ppf((1 + LEVEL) / 2, n - 1)) * statistics.stdev(values) / math.sqrt(n)

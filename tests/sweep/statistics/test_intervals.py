@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.intervals import accuracy_interval, percent_with_interval
+from sweep.statistics.intervals import accuracy_interval, percent_with_interval
 
 # Newcombe (1998), Statistics in Medicine 17, 857-872, Table I: method 3 (the score method
 # without continuity correction, which is Wilson's), 95 % intervals of right/rows.

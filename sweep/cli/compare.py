@@ -1,0 +1,194 @@
+"""`sweep compare`: the chosen trials of some studies on the same test rows."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from sweep.cli.options import data_dir_option, json_option, tracking_option
+from sweep.cli.tables import number, percent, print_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sweep.comparison.comparison import Answers, Comparison, Difference
+    from sweep.study.importance import Importance
+
+AFTER = (5, 10, 20, 50, 100, 200, 500)
+"""Trials after which the table tells the expected best."""
+MOST_CLASSES = 30
+
+
+@click.command()
+@click.argument("study_names", metavar="STUDY STUDY...", nargs=-1, required=True)
+@data_dir_option
+@tracking_option
+@json_option
+def compare(
+    study_names: tuple[str, ...],
+    data_dir: Path | None,
+    tracking_uri: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Compare the chosen trials of two or more studies on the same test rows.
+
+    The first line says which is better, or that no difference is shown: McNemar's exact test on
+    the rows that one study has right and the other wrong. The test rows are opened, and that is
+    counted for each study. Figures, numbers and the whole record stand in a run of MLflow.
+    """
+    from sweep.comparison import compare as comparing
+    from sweep.comparison.checks import check_comparable
+    from sweep.study.material import reopen_data, reopen_source
+    from sweep.study.opening import load_study
+    from sweep.study.storage import open_storage
+    from sweep.tracking.tracker import Tracker
+
+    storage = open_storage()
+    studies = [load_study(name, storage) for name in study_names]
+    check_comparable(studies)  # before the rows are read, which takes its time
+    choice = studies[0].settings.data
+    source = reopen_source(choice, data_dir)
+    reopen_data(choice, source)
+    comparison = comparing.compare(studies, source, Tracker(choice.name, uri=tracking_uri))
+    if as_json:
+        click.echo(json.dumps(comparison.record()))
+    else:
+        print_comparison(comparison)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the answer, what it rests on, and what speaks against trusting it."""
+    click.echo(comparison.sentence)
+    _heading(f"On the {comparison.test_rows:,} test rows of {comparison.data}")
+    print_table(
+        [
+            *("study", "trial", "test acc", "95 % interval", "train acc", "gap"),
+            *("ECE", "ECE normalised", "opened"),
+        ],
+        [_answers_row(each) for each in comparison.answers],
+    )
+    _print_confirmed(comparison)
+    corrected = " (all pairs together: p by Holm, intervals by Bonferroni)"
+    _heading(
+        "Rows that one of a pair has right and the other wrong"
+        + (corrected if len(comparison.differences) > 1 else "")
+    )
+    print_table(
+        ["pair", "difference", "95 % interval", "only first", "only second", "p value", "better"],
+        [_difference_row(each) for each in comparison.differences],
+    )
+    _print_classes(comparison)
+    _print_importances(comparison)
+    _print_searches(comparison)
+    click.echo()
+    for caution in comparison.cautions:
+        click.echo(f"note: {caution}")
+    click.echo(f"MLflow run {comparison.run_id} (role compare) has the figures.")
+
+
+def _print_confirmed(comparison: Comparison) -> None:
+    """Print what the settings came to on fresh seeds, which one training of each does not show."""
+    for each in comparison.answers:
+        if each.confirmed_mean is not None and each.confirmed_error is not None:
+            click.echo(
+                f"{each.study} trial {each.trial} on {each.seeds} fresh seeds: "
+                f"{each.confirmed_mean:.4f} +- {each.confirmed_error:.4f} (objective, mean and "
+                "standard error)"
+            )
+
+
+def _heading(text: str) -> None:
+    """Stand over a table; a title of the table itself would be as narrow as that is."""
+    click.echo()
+    click.secho(text, bold=True)
+
+
+def _print_classes(comparison: Comparison) -> None:
+    """Print the accuracy on each class; of very many the figure shows those that matter."""
+    if len(comparison.class_names) > MOST_CLASSES:
+        return
+    _heading("Test accuracy on each class")
+    columns = zip(*(each.per_class for each in comparison.answers), strict=True)
+    print_table(
+        ["class", *comparison.studies],
+        [
+            [name, *(percent(None if share is None else share.value) for share in shares)]
+            for name, shares in zip(comparison.class_names, columns, strict=True)
+        ],
+    )
+
+
+def _print_importances(comparison: Comparison) -> None:
+    """Print what decides the objective, where any study has enough trials to tell."""
+    found = [
+        {one.name: one for one in each.search.importances.ranked} for each in comparison.answers
+    ]
+    names = list(dict.fromkeys(name for each in found for name in each))
+    if names:
+        _heading("Importance of each hyperparameter, with 95 % intervals over the trials")
+        print_table(
+            ["hyperparameter", *comparison.studies],
+            [[name, *(_importance(each.get(name)) for each in found)] for name in names],
+        )
+
+
+def _importance(one: Importance | None) -> str:
+    return "-" if one is None else f"{one.share:.2f} [{one.low:.2f}, {one.high:.2f}]"
+
+
+def _answers_row(answers: Answers) -> list[str]:
+    test = answers.test
+    errors = [f"{each.calibration_error:.3f}" for each in answers.outputs]
+    return [
+        answers.study,
+        str(answers.trial),
+        percent(test.value),
+        f"[{percent(test.low)}, {percent(test.high)}]",
+        percent(answers.train_accuracy),
+        f"{100 * answers.gap:+.1f}",
+        errors[0],
+        errors[1] if len(errors) > 1 else "-",
+        str(answers.openings),
+    ]
+
+
+def _difference_row(difference: Difference) -> list[str]:
+    paired = difference.paired
+    return [
+        f"{difference.first} - {difference.second}",
+        f"{100 * paired.difference:+.2f}",
+        f"[{100 * paired.low:+.2f}, {100 * paired.high:+.2f}]",
+        str(paired.first_only),
+        str(paired.second_only),
+        number(difference.p_value),
+        difference.better or "no difference shown",
+    ]
+
+
+def _print_searches(comparison: Comparison) -> None:
+    """Print what k trials come to; as accuracies or, for losses, as they are."""
+    longest = max(each.search.best_of.trials for each in comparison.answers)
+    counts = [k for k in AFTER if k < longest] + ([longest] if longest else [])
+    independent = all(each.search.drawn_independently for each in comparison.answers)
+    guide = "" if independent else "; a guide only, since later trials learned from earlier ones"
+    _heading(f"The searches: expected best {comparison.metric} of k drawn trials{guide}")
+    word = percent if comparison.metric == "val/accuracy" else number
+    print_table(
+        ["study", "complete", "pruned", "diverged", *(f"best of {k}" for k in counts)],
+        [
+            [
+                each.study,
+                *(str(n) for n in (each.search.complete, each.search.pruned)),
+                str(each.search.diverged),
+                *(word(_at(each.search.best_of.expected, k)) for k in counts),
+            ]
+            for each in comparison.answers
+        ],
+    )
+
+
+def _at(values: list[float], k: int) -> float | None:
+    return values[k - 1] if k <= len(values) else None

@@ -1,0 +1,60 @@
+"""From the scores of labelled rows to what the probabilities made of them say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from model.losses import BCE, SOFTMAX
+from model.metrics import calibration_bins, expected_calibration_error, true_class_probability
+from sweep.statistics.outputs import Outputs
+
+if TYPE_CHECKING:
+    from model.arrays import Floats, Labels, Mask
+    from model.losses import Loss
+
+BINS = 20
+"""Equal bins of the histograms, from 0 to 1."""
+
+
+def outputs_of(scores: Floats, labels: Labels, loss: Loss) -> list[Outputs]:
+    """Describe scores (n, k) of rows with labels (n,) in each way that the loss has.
+
+    Sigmoids of different classes do not add up to 1: besides as they are, they are described
+    divided by their sum, which makes them comparable with a softmax.
+    """
+    scores = scores.astype(np.float64)  # in float32 the sigmoids of two scores above 17 are equal
+    right = scores.argmax(axis=1) == labels
+    if loss is not BCE:
+        return [_describe(loss.name, loss.probabilities(scores), labels, right)]
+    # sigmoid / sum = softmax of log(sigmoid), which is finite where all sigmoids vanish
+    normalised = SOFTMAX.probabilities(-np.logaddexp(0, -scores))
+    return [
+        _describe("sigmoid", loss.probabilities(scores), labels, right),
+        _describe("sigmoid, normalised", normalised, labels, right),
+    ]
+
+
+def _describe(name: str, probabilities: Floats, labels: Labels, right: Mask) -> Outputs:
+    given = true_class_probability(probabilities, labels)
+    bins = calibration_bins(probabilities, labels)
+    return Outputs(
+        name=name,
+        right=_histogram(given[right]),
+        wrong=_histogram(given[~right]),
+        counts=bins.counts.tolist(),
+        confidence=_known(bins.confidence),
+        accuracy=_known(bins.accuracy),
+        calibration_error=expected_calibration_error(bins),
+    )
+
+
+def _histogram(values: Floats) -> list[int]:
+    # what a rounding has put above 1 belongs to the last bin
+    counts: list[int] = np.histogram(np.clip(values, 0, 1), BINS, (0, 1))[0].tolist()
+    return counts
+
+
+def _known(values: Floats) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]
