@@ -1,0 +1,1 @@
+"""Studies as files: written for people and other machines, read back with suspicion."""
