@@ -1,47 +1,125 @@
-"""`sweep ui`: MLflow's pages for this folder's runs."""
+"""`sweep ui`: the dashboards of this folder's studies in a browser."""
 
 from __future__ import annotations
 
+import os
+import sys
+import webbrowser
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from sweep.cli.options import tracking_option
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sweep.study.opening import OpenStudy
+    from sweep.tracking.server import Server
+
 
 @click.command()
-@click.argument("study_name", metavar="[STUDY]", required=False)
+@click.argument("names", metavar="[STUDY [STUDY_B]]", nargs=-1)
 @click.option(
     "--port",
     type=click.IntRange(1024, 65535),
     default=5000,
     show_default=True,
-    help="Port on 127.0.0.1; the next free one if it is taken.",
+    help="Port on 127.0.0.1; the next free one if something else listens there.",
 )
+@click.option("--no-browser", is_flag=True, help="Print the link, and open nothing.")
+@click.option("--optuna", is_flag=True, help="Open optuna-dashboard, an extra, instead of MLflow.")
 @tracking_option
-def ui(study_name: str | None, port: int, tracking_uri: str | None) -> None:
-    """Start MLflow's pages for this folder's runs, and print the link that opens them.
+def ui(
+    names: tuple[str, ...],
+    port: int,
+    no_browser: bool,  # noqa: FBT001 - click calls it by name
+    optuna: bool,  # noqa: FBT001 - click calls it by name
+    tracking_uri: str | None,
+) -> None:
+    """Start MLflow's pages for this folder's runs, and open them in a browser.
 
-    With STUDY the link opens the charts of its trials, the best first; else all runs of the
-    newest experiment. Ctrl-C ends the server.
+    With STUDY they open on its dashboard, with two studies on one that lays them side by side; else
+    on all runs of the newest experiment. Ctrl-C ends the server.
     """
-    from sweep.tracking.server import link, serving
+    from sweep.tracking.pages import link
+    from sweep.tracking.server import serving
     from sweep.tracking.tracker import newest_experiment, without_login
     from sweep.tracking.tracker import tracking_uri as resolve
 
-    uri = resolve(tracking_uri)
-    settings = None
-    if study_name is not None:
-        from sweep.study.opening import load_study
-        from sweep.study.storage import open_storage
-
-        settings = load_study(study_name, open_storage()).settings
-    experiment_id = newest_experiment(uri, settings.data.name if settings else None)
-    if uri.startswith("http"):
-        click.echo(link(without_login(uri), experiment_id, settings))
+    studies = _studies(names)
+    if optuna:
+        _optuna(studies, port, no_browser=no_browser)
         return
-    with serving(uri, port) as server:
-        click.echo(link(server.address, experiment_id, settings))
+    uri = resolve(tracking_uri)
+    experiment_id = newest_experiment(uri, studies[0].settings.data.name if studies else None)
+    view = _view(studies, uri)
+    if uri.startswith("http"):
+        click.echo(link(without_login(uri), experiment_id, view))
+        return
+    with serving(uri, port, experiment_id) as server:
+        if server.process is None:
+            click.echo(f"A server of these runs is there already: {server.address}", err=True)
+        _show(server, link(server.address, experiment_id, view), no_browser=no_browser)
+
+
+def _studies(names: Sequence[str]) -> list[OpenStudy]:
+    """Open the studies by their names; without any, no store is opened."""
+    from sweep.study.opening import load_study
+    from sweep.study.storage import open_storage
+
+    if len(names) > 2:  # noqa: PLR2004 - side by side
+        raise click.UsageError(f"One study, or two side by side: got {len(names)}.")
+    return [load_study(name, open_storage()) for name in names]
+
+
+def _view(studies: Sequence[OpenStudy], uri: str) -> str | None:
+    """See to it that MLflow has the dashboard of one or two studies; return its key."""
+    from sweep.study.dashboard import ensure_pair_view, ensure_view
+    from sweep.tracking.saved_view import TESTED_MLFLOW, untested_mlflow
+    from sweep.tracking.tracker import Tracker
+
+    if not studies:
+        return None
+    first, *rest = studies
+    untested = untested_mlflow()
+    if untested is not None:
+        click.echo(
+            f"MLflow {untested} is installed, and the dashboards were tested with {TESTED_MLFLOW}: "
+            "the link opens the plain page of runs.",
+            err=True,
+        )
+        return None
+    tracker = Tracker(first.settings.data.name, uri=uri)
+    return ensure_pair_view(tracker, (first, rest[0])) if rest else ensure_view(tracker, first)
+
+
+def _optuna(studies: Sequence[OpenStudy], port: int, *, no_browser: bool) -> None:
+    from sweep.study.storage import STORE, open_storage
+    from sweep.tracking.server import serving_optuna
+
+    open_storage()  # refuses where there is none; the dashboard would make one
+    with serving_optuna(f"sqlite:///{STORE}", port) as server:
+        page = f"{server.address}/dashboard/"
+        if studies:
+            page += f"studies/{studies[0].optuna._study_id}"  # noqa: SLF001 - its page has no other name
+        _show(server, page, no_browser=no_browser)
+
+
+def _show(server: Server, page: str, *, no_browser: bool) -> None:
+    """Print the link, open it, and stay until Ctrl-C where the server is ours."""
+    click.echo(page)
+    if not no_browser and _has_display():
+        webbrowser.open(page)
+    if server.process is not None:
         click.echo("Ctrl-C ends the server.", err=True)
         with suppress(KeyboardInterrupt):
             server.wait()
+
+
+def _has_display() -> bool:
+    """Whether there are windows: without, a browser would take over the terminal."""
+    return sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )

@@ -9,6 +9,7 @@ from sweep.figures.importance import importance_figure
 from sweep.figures.parallel import parallel_figure
 from sweep.figures.slices import slice_figure
 from sweep.study import attributes
+from sweep.study.dashboard import colour_runs, ensure_view
 from sweep.study.importance import importances
 from sweep.study.note import study_note
 from sweep.study.results import ending, find_chosen
@@ -31,6 +32,7 @@ def open_study_run(study: OpenStudy, tracker: Tracker, data: Prepared) -> Run:
     """Go on with the study's own run, or begin it where this store has none."""
     from sweep.tracking.provenance import log_provenance
 
+    ensure_view(tracker, study)
     found = tracker.runs(role="study", **study.tags)
     if found:
         run = Run(tracker, found[0].info.run_id)
@@ -77,7 +79,7 @@ def log_progress(run: Run, standing: Standing) -> None:
 
 
 def log_overview(run: Run, study: OpenStudy) -> None:
-    """Log the figures over all trials and the note that says what the study is."""
+    """Log the figures over all trials, the note and the dashboard that say what the study is."""
     trials, settings = study.trials(), study.settings
     direction, objective = settings.direction, settings.metric
     best = find_chosen(study)
@@ -87,7 +89,16 @@ def log_overview(run: Run, study: OpenStudy) -> None:
             figure = draw(trials, direction=direction, objective=objective, chosen=chosen)
         run.figure(figure, f"figures/{name}.png")
     with run.tracker.timings.part("figures"):
-        shares = importance_figure(importances(study), objective=objective)
-    run.figure(shares, "figures/importance.png")
+        found = importances(study)
+        figure = importance_figure(
+            found.shares,
+            objective=objective,
+            intervals=found.intervals,
+            alike=found.alike,
+            reason=found.reason,
+        )
+    run.figure(figure, "figures/importance.png")
     run.note(study_note(study))
+    ensure_view(run.tracker, study, found.shares)
+    colour_runs(run.tracker, study)
     run.flush()

@@ -1,108 +1,117 @@
-"""MLflow's own server, on this machine only and ended with everything it started."""
+"""Servers of pages, on this machine only and ended with everything they started."""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPException
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
-from urllib.error import URLError
-from urllib.parse import quote, urlencode
-from urllib.request import ProxyHandler, build_opener
 
 from sweep.errors import SweepError
+from sweep.tracking.pages import DIRECT, HOST, Place, find_place, has_pages_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from sweep.settings import Settings
-
-HOST = "127.0.0.1"
-PORTS_TRIED = 100
 START_SECONDS = 90
 GRACE_SECONDS = 5
+OPTUNA_PAGES = (
+    "import os, optuna_dashboard;"
+    "optuna_dashboard.run_server("
+    f"os.environ['SWEEP_OPTUNA_STORAGE'], '{HOST}', int(os.environ['SWEEP_OPTUNA_PORT']))"
+)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers."""
+    """A server that answers.
+
+    Attributes
+    ----------
+    address
+        Where a browser finds it.
+    process
+        None where it was running already: then it stays when we go.
+    name
+        What it is called in messages.
+
+    """
 
     address: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
+    name: str = "MLflow"
 
     def wait(self) -> None:
         """Wait until somebody presses Ctrl-C; a server that ends by itself is an error."""
-        code = self.process.wait()
-        raise SweepError(f"the MLflow server ended by itself with exit code {code}; start it again")
-
-
-def link(address: str, experiment_id: str, settings: Settings | None = None) -> str:
-    """Return the page of an experiment's runs, or of one study's trials as charts, best first.
-
-    Without its `workflowType` the UI shows GenAI.
-    """
-    query = {"workflowType": "machine_learning"}
-    if settings is not None:
-        query |= {
-            "searchFilter": "tags.`sweep.role` = 'trial' and "
-            f"tags.`sweep.study` = '{settings.study}'",
-            "orderByKey": f"metrics.`{settings.metric}`",
-            "orderByAsc": str(settings.direction == "minimize").lower(),
-            "compareRunsMode": "CHART",
-        }
-    page = f"#/experiments/{experiment_id}/runs?{urlencode(query, quote_via=quote)}"
-    return f"{address.rstrip('/')}/{page}"
-
-
-def free_port(wanted: int) -> int:
-    """Return the first port from `wanted` on that nobody listens on."""
-    for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return port
-    raise SweepError(
-        f"no free port from {wanted} to {wanted + PORTS_TRIED - 1}; name another with --port"
-    )
+        if self.process is not None:
+            code = self.process.wait()
+            raise SweepError(
+                f"the {self.name} server ended by itself with exit code {code}; start it again"
+            )
 
 
 @contextmanager
-def serving(uri: str, wanted_port: int) -> Iterator[Server]:
-    """Serve a tracking store for the length of a block.
+def serving(uri: str, wanted_port: int, experiment_id: str) -> Iterator[Server]:
+    """Serve a tracking store for the length of a block, or use the server that does so already.
 
     One worker, because four answer more slowly on SQLite; no job runner, which is not needed and
     was a way in. The address goes through the environment: it may hold a password, and arguments
     are visible to everybody on the machine.
     """
-    port = free_port(wanted_port)
-    address = f"http://{HOST}:{port}"
+    place = find_place(wanted_port, partial(has_pages_of, uri=uri, experiment_id=experiment_id))
+    if place.served:
+        yield Server(place.address, None)
+        return
     environment = {
-        **os.environ,
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    command = ["server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command = ["-m", "mlflow", "server", "--host", HOST, "--port", str(place.port)]
+    with _running("MLflow", [*command, "--workers", "1"], environment, place, "health") as server:
+        yield server
+
+
+@contextmanager
+def serving_optuna(storage: str, wanted_port: int) -> Iterator[Server]:
+    """Serve Optuna's own dashboard of a storage for the length of a block."""
+    if find_spec("optuna_dashboard") is None:
+        raise SweepError(
+            "optuna-dashboard is not installed; `pip install 'sweep[optuna-dashboard]'`, "
+            "or leave --optuna out for MLflow's pages"
+        )
+    place = find_place(wanted_port)
+    environment = {"SWEEP_OPTUNA_STORAGE": storage, "SWEEP_OPTUNA_PORT": str(place.port)}
+    command = ["-c", OPTUNA_PAGES]
+    with _running("optuna-dashboard", command, environment, place, "api/meta") as server:
+        yield server
+
+
+@contextmanager
+def _running(
+    name: str, arguments: Sequence[str], environment: Mapping[str, str], place: Place, page: str
+) -> Iterator[Server]:
+    """Run a Python program until the block ends; it begins when the program's page answers."""
     # A closed terminal must not leave the server behind either.
     before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, fixed arguments
-        [sys.executable, "-m", "mlflow", *command],
-        env=environment,
+        [sys.executable, *arguments],
+        env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    server = Server(place.address, process, name)
     try:
-        _await_health(address, process)
-        yield Server(address, process)
+        _await_answer(server, process, page)
+        yield server
     finally:
         _end_group(process)
         for number, handler in before.items():
@@ -113,21 +122,22 @@ def _end(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-def _await_health(address: str, process: subprocess.Popen[bytes]) -> None:
+def _await_answer(server: Server, process: subprocess.Popen[bytes], page: str) -> None:
     deadline = time.monotonic() + START_SECONDS
-    direct = build_opener(ProxyHandler({}))  # a proxy of the environment knows no 127.0.0.1 of ours
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise SweepError(
-                f"the MLflow server did not start (exit code {process.returncode}); "
-                "`mlflow server` in this folder says why"
+                f"the {server.name} server did not start (exit code {process.returncode}); "
+                "starting it by hand in this folder says why"
             )
         try:
-            with direct.open(f"{address}/health", timeout=1):
+            with DIRECT.open(f"{server.address}/{page}", timeout=1):
                 return
-        except (URLError, OSError):
+        except (OSError, HTTPException):
             time.sleep(0.2)
-    raise SweepError(f"the MLflow server at {address} did not answer within {START_SECONDS} s")
+    raise SweepError(
+        f"the {server.name} server at {server.address} did not answer within {START_SECONDS} s"
+    )
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -5,11 +6,13 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from urllib.request import urlopen
 
 import pytest
 
+from sweep.cli import ui
+from sweep.study.passes import Budget
 from sweep.tracking.tracker import Tracker
 
 
@@ -40,7 +43,7 @@ def test_the_server_answers_and_all_of_it_ends_with_the_command(workspace, taken
     experiment = Tracker("digits").experiment_id
     with subprocess.Popen(
         [sys.executable, "-c", "from sweep.cli import main; main()", "ui",
-         "--port", str(taken)],
+         "--no-browser", "--port", str(taken)],
         cwd=workspace,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -63,58 +66,151 @@ def test_the_server_answers_and_all_of_it_ends_with_the_command(workspace, taken
     assert page == f"/experiments/{experiment}/runs?workflowType=machine_learning"
 
 
+@pytest.fixture(autouse=True)
+def opened(monkeypatch):
+    """Stand in for the browser of a machine with a display; return what it was told to open."""
+    pages = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("webbrowser.open", pages.append)
+    return pages
+
+
 @pytest.fixture
 def served(monkeypatch):
-    """Stand in for the server; return what was asked of it."""
+    """Stand in for the servers; return what was asked of them."""
     asked = []
 
     @contextmanager
-    def serving(uri, port):
-        asked.append((uri, port))
-        yield SimpleServer(f"http://127.0.0.1:{port}")
+    def serving(*what):
+        asked.append(what)
+        yield SimpleServer(f"http://127.0.0.1:{what[1]}")
 
     monkeypatch.setattr("sweep.tracking.server.serving", serving)
+    monkeypatch.setattr("sweep.tracking.server.serving_optuna", serving)
     return asked
 
 
 class SimpleServer:
     """A server that Ctrl-C ends at once."""
 
-    def __init__(self, address):
+    def __init__(self, address, process="ours"):
         self.address = address
+        self.process = process
 
     def wait(self):
         raise KeyboardInterrupt
 
 
 def test_without_a_study_the_newest_experiment_is_opened_and_ctrl_c_ends_in_order(
-    workspace, invoke, served
+    workspace, invoke, served, opened
 ):
     del workspace
     Tracker("digits")
     newest = Tracker("cifar10").experiment_id
     said = invoke("ui", "--port", "5001")
     assert said.exit_code == 0
-    assert said.stdout == (
-        f"http://127.0.0.1:5001/#/experiments/{newest}/runs?workflowType=machine_learning\n"
-    )
-    assert said.stderr == "Ctrl-C ends the server.\n"
-    assert served == [("sqlite:///mlruns/mlflow.db", 5001)]
+    page = f"http://127.0.0.1:5001/#/experiments/{newest}/runs?workflowType=machine_learning"
+    assert (said.stdout, said.stderr) == (f"{page}\n", "Ctrl-C ends the server.\n")
+    assert served == [("sqlite:///mlruns/mlflow.db", 5001, newest)]
+    assert opened == [page]
 
 
-def test_with_a_study_the_charts_of_its_trials_are_opened(
-    recorded_study, invoke, served, monkeypatch
+def test_with_a_study_its_dashboard_is_opened_which_is_there_by_then(
+    in_copied_study, invoke, served
 ):
-    monkeypatch.setattr("sweep.tracking.tracker.newest_experiment", lambda _, name: f"id-{name}")
-    said = invoke("ui", recorded_study.name)
+    del in_copied_study
+    said = invoke("ui", "digits-softmax")
+    assert (said.exit_code, said.stderr) == (0, "Ctrl-C ends the server.\n")
+    (_, port, experiment_id), *_ = served
+    query = dict(parse_qsl(urlsplit(said.stdout.strip().replace("#", "")).query))
+    tags = Tracker("digits").client.get_experiment(experiment_id).tags
+    assert f"mlflow.sharedViewState.{query['viewStateShareKey']}" in tags
+    assert query["workflowType"] == "machine_learning"
+    assert query["compareRunsMode"] == "CHART"
+    assert port == 5000
+
+
+def test_two_studies_are_laid_side_by_side(tiny_study, no_figures, invoke, served):
+    del no_figures, served
+    for name in ("one", "two"):
+        tiny_study(study_name=name).run(Budget(1))
+    said = invoke("ui", "one", "two")
     assert said.exit_code == 0
-    assert said.stdout.startswith("http://127.0.0.1:5000/#/experiments/id-digits/runs?")
-    assert "digits-softmax" in said.stdout
-    assert len(served) == 1
+    experiment = Tracker("tiny").client.get_experiment_by_name("tiny")
+    names = {json.loads(value)["name"] for value in experiment.tags.values()}
+    assert names == {"one: dashboard", "two: dashboard", "one beside two"}
+
+
+def test_three_studies_are_a_usage_error(workspace, tiny_study, invoke, served):
+    del workspace
+    tiny_study()
+    said = invoke("ui", *["tiny-softmax"] * 3)
+    assert (said.exit_code, served) == (2, [])
+    assert "One study, or two side by side: got 3." in said.stderr
+
+
+def test_an_untested_mlflow_is_said_and_its_plain_page_opened(
+    in_copied_study, invoke, served, monkeypatch
+):
+    del in_copied_study, served
+    monkeypatch.setattr("sweep.tracking.saved_view.version", lambda _: "3.99.1")
+    said = invoke("ui", "digits-softmax")
+    assert said.exit_code == 0
+    assert "viewStateShareKey" not in said.stdout
+    assert said.stderr == (
+        "MLflow 3.99.1 is installed, and the dashboards were tested with 3.17: the link opens the "
+        "plain page of runs.\nCtrl-C ends the server.\n"
+    )
+
+
+def test_a_server_that_is_there_already_is_named_and_left_alone(
+    workspace, invoke, monkeypatch, opened
+):
+    del workspace
+    Tracker("digits")
+
+    @contextmanager
+    def serving(*_):
+        yield SimpleServer("http://127.0.0.1:5000", process=None)
+
+    monkeypatch.setattr("sweep.tracking.server.serving", serving)
+    said = invoke("ui")
+    assert said.exit_code == 0
+    assert said.stderr == "A server of these runs is there already: http://127.0.0.1:5000\n"
+    assert opened == [said.stdout.strip()]
+
+
+@pytest.mark.parametrize(
+    ("platform", "display", "count"),
+    [
+        ("linux", "DISPLAY", 1),
+        ("linux", "WAYLAND_DISPLAY", 1),
+        ("linux", None, 0),
+        ("darwin", None, 1),
+        ("win32", None, 1),
+    ],
+)
+def test_a_browser_is_opened_where_there_is_a_display(
+    monkeypatch, opened, platform, display, count
+):
+    monkeypatch.setattr("sys.platform", platform)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    if display is not None:
+        monkeypatch.setenv(display, ":1")
+    ui._show(SimpleServer("http://127.0.0.1:5000"), "a page", no_browser=False)
+    assert len(opened) == count
+
+
+def test_no_browser_is_opened_where_that_is_not_wanted(workspace, invoke, served, opened):
+    del workspace, served
+    Tracker("digits")
+    assert invoke("ui", "--no-browser").exit_code == 0
+    assert opened == []
 
 
 def test_a_server_elsewhere_is_only_linked_to_and_without_its_login(
-    workspace, invoke, served, monkeypatch
+    workspace, invoke, served, monkeypatch, opened
 ):
     del workspace
     monkeypatch.setattr("sweep.tracking.tracker.newest_experiment", lambda *_: "7")
@@ -123,7 +219,27 @@ def test_a_server_elsewhere_is_only_linked_to_and_without_its_login(
     assert said.output == (
         "https://runs.example/#/experiments/7/runs?workflowType=machine_learning\n"
     )
-    assert served == []
+    assert (served, opened) == ([], [])
+
+
+def test_optunas_dashboard_opens_on_the_study(recorded_study, invoke, served, opened):
+    said = invoke("ui", recorded_study.name, "--optuna", "--port", "8080")
+    assert said.exit_code == 0
+    assert said.stdout == "http://127.0.0.1:8080/dashboard/studies/1\n"
+    assert opened == [said.stdout.strip()]
+    assert served == [("sqlite:///mlruns/optuna.db", 8080)]
+
+
+def test_optunas_dashboard_opens_on_all_studies_of_the_folder(recorded_study, invoke, served):
+    del recorded_study, served
+    assert invoke("ui", "--optuna").stdout == "http://127.0.0.1:5000/dashboard/\n"
+
+
+def test_a_folder_without_studies_has_no_optuna_dashboard(invoke, tmp_path, monkeypatch, served):
+    monkeypatch.chdir(tmp_path)
+    said = invoke("ui", "--optuna")
+    assert (said.exit_code, served) == (1, [])
+    assert said.stderr.startswith("sweep: error: no studies here")
 
 
 def test_a_folder_without_runs_is_said_with_the_way_to_some(invoke, tmp_path, monkeypatch, served):

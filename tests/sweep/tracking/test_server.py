@@ -5,16 +5,19 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import unquote
 from urllib.request import urlopen
 
 import pytest
 
 from sweep.errors import SweepError
 from sweep.tracking import server
-from sweep.tracking.server import HOST, PORTS_TRIED, Server, free_port, link, serving
+from sweep.tracking.pages import HOST
+from sweep.tracking.server import Server, serving, serving_optuna
 
-SETTINGS = SimpleNamespace(study="digits-bce", metric="val/loss", direction="minimize")
+
+@pytest.fixture(autouse=True)
+def _nobody_else_serves(monkeypatch):
+    monkeypatch.setattr(server, "has_pages_of", lambda *_, **__: False)
 
 
 @pytest.fixture
@@ -24,43 +27,6 @@ def taken():
         listener.bind((HOST, 0))
         listener.listen()
         yield listener.getsockname()[1]
-
-
-def test_the_link_opens_the_runs_of_an_experiment_and_not_the_genai_pages():
-    assert link("http://127.0.0.1:5000/", "7") == (
-        "http://127.0.0.1:5000/#/experiments/7/runs?workflowType=machine_learning"
-    )
-
-
-def test_the_link_of_a_study_opens_its_trials_as_charts_the_best_first():
-    address = link("http://127.0.0.1:5000", "7", SETTINGS)
-    assert " " not in address
-    assert "workflowType=machine_learning" in address
-    shown = unquote(address)
-    assert "tags.`sweep.study` = 'digits-bce'" in shown
-    assert "tags.`sweep.role` = 'trial'" in shown
-    assert "orderByKey=metrics.`val/loss`&orderByAsc=true" in shown
-    assert "compareRunsMode=CHART" in shown
-
-
-def test_a_port_that_is_taken_moves_on_to_the_next(taken):
-    assert taken < free_port(taken) < taken + PORTS_TRIED
-
-
-def test_a_free_port_is_taken_as_wanted(taken):
-    port = free_port(taken)
-    assert free_port(port) == port
-
-
-def test_no_free_port_is_said_with_the_option_to_use(monkeypatch):
-    class Taken(socket.socket):
-        def bind(self, _):
-            raise OSError
-
-    monkeypatch.setattr("sweep.tracking.server.socket.socket", Taken)
-    with pytest.raises(SweepError) as refused:
-        free_port(5000)
-    assert str(refused.value) == "no free port from 5000 to 5099; name another with --port"
 
 
 def process(monkeypatch, script):
@@ -98,7 +64,7 @@ open("child", "w").write(str(child.pid))
 def test_an_address_with_a_password_is_handed_on_where_nobody_sees_it(monkeypatch, taken):
     given = process(monkeypatch, ANSWERS)
     uri = "postgresql://me:s3cret@127.0.0.1/db"
-    with serving(uri, taken) as running:
+    with serving(uri, taken, "1") as running:
         assert running.address != f"http://{HOST}:{taken}"
         with urlopen(f"{running.address}/health") as answer:  # noqa: S310 - our own address
             assert answer.status == 200
@@ -111,7 +77,7 @@ def test_an_address_with_a_password_is_handed_on_where_nobody_sees_it(monkeypatc
 def test_what_the_server_started_ends_with_it(monkeypatch, tmp_path, taken):
     monkeypatch.chdir(tmp_path)
     process(monkeypatch, HAS_A_CHILD)
-    with serving("sqlite:///x.db", taken) as running:
+    with serving("sqlite:///x.db", taken, "1") as running:
         child = int(Path("child").read_text())
         os.kill(child, 0)
     assert running.process.poll() is not None
@@ -132,10 +98,10 @@ def alive(pid):
 
 def test_a_server_that_does_not_start_is_said_with_the_way_to_find_out(monkeypatch, taken):
     process(monkeypatch, "raise SystemExit(3)")
-    with pytest.raises(SweepError) as failed, serving("sqlite:///x.db", taken):
+    with pytest.raises(SweepError) as failed, serving("sqlite:///x.db", taken, "1"):
         pass
     assert str(failed.value) == (
-        "the MLflow server did not start (exit code 3); `mlflow server` in this folder says why"
+        "the MLflow server did not start (exit code 3); starting it by hand in this folder says why"
     )
 
 
@@ -144,7 +110,7 @@ def test_a_server_that_never_answers_is_given_up_and_ended(monkeypatch, taken):
     monkeypatch.setattr(server, "START_SECONDS", 0.5)
     with (
         pytest.raises(SweepError, match=r"did not answer within 0.5 s"),
-        serving("sqlite:///x.db", taken),
+        serving("sqlite:///x.db", taken, "1"),
     ):
         pass
 
@@ -153,3 +119,51 @@ def test_a_server_that_ends_by_itself_is_an_error():
     ended = Server("http://127.0.0.1:5000", SimpleNamespace(wait=lambda: 9))
     with pytest.raises(SweepError, match="ended by itself with exit code 9"):
         ended.wait()
+
+
+def test_the_server_that_has_the_pages_already_is_used_and_left_running(monkeypatch, taken):
+    asked = {}
+
+    def has_pages_of(address, **what):
+        asked.update(what, address=address)
+        return True
+
+    monkeypatch.setattr(server, "has_pages_of", has_pages_of)
+    with serving("sqlite:///x.db", taken, "7") as running:
+        assert running == Server(f"http://{HOST}:{taken}", None)
+        running.wait()
+    assert asked == {"address": running.address, "uri": "sqlite:///x.db", "experiment_id": "7"}
+
+
+def test_optuna_dashboard_is_hinted_at_where_it_is_not_installed(monkeypatch, taken):
+    monkeypatch.setattr(server, "find_spec", lambda _: None)
+    with pytest.raises(SweepError) as refused, serving_optuna("sqlite:///x.db", taken):
+        pass
+    assert str(refused.value) == (
+        "optuna-dashboard is not installed; `pip install 'sweep[optuna-dashboard]'`, "
+        "or leave --optuna out for MLflow's pages"
+    )
+
+
+OPTUNA_DASHBOARD = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+def run_server(storage, host, port):
+    class Says(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(storage.encode())
+    HTTPServer((host, port), Says).serve_forever()
+"""
+
+
+def test_optuna_dashboard_gets_the_storage_where_nobody_sees_it(monkeypatch, tmp_path, taken):
+    (tmp_path / "optuna_dashboard.py").write_text(OPTUNA_DASHBOARD)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(server, "find_spec", lambda _: True)
+    storage = "postgresql://me:s3cret@127.0.0.1/db"
+    with serving_optuna(storage, taken) as running:
+        with urlopen(f"{running.address}/api/meta") as answer:  # noqa: S310 - our own address
+            assert answer.read().decode() == storage
+        assert not any("s3cret" in part for part in running.process.args)
+    assert running.process.poll() is not None

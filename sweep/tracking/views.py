@@ -1,0 +1,183 @@
+"""The dashboards of a study and of two studies side by side: MLflow's saved views as plain data."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sweep.space import Range
+from sweep.tracking.cards import (
+    LOGARITHMIC,
+    bars,
+    curves,
+    images,
+    metric,
+    parallel,
+    parameter,
+    scatter,
+    sections,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sweep.settings import Settings
+    from sweep.tracking.cards import Axis, Card
+
+RESULTS = {"val-accuracy": "best/val_accuracy", "val-loss": "val/loss"}
+"""For each objective the metric that a chart shows as a trial's result."""
+SHOWN = 2
+"""How many hyperparameters get a chart of their own."""
+TRIALS_ONLY = "tags.`sweep.role` = 'trial'"
+
+
+@dataclass(frozen=True)
+class View:
+    """A page of runs as MLflow keeps it: under which key, by which name, and what it shows."""
+
+    key: str
+    name: str
+    state: dict[str, Any]
+
+
+def study_view(
+    settings: Settings,
+    tags: Mapping[str, str],
+    *,
+    important: Sequence[str] = (),
+    image_step: int = 1,
+) -> View:
+    """Return the dashboard of a study: its trials, the best first, with all their charts.
+
+    Parameters
+    ----------
+    settings
+        The study's.
+    tags
+        What its runs are tagged with, see `OpenStudy.tags`.
+    important
+        The searched hyperparameters, the most important first, where that is known.
+    image_step
+        The epoch at which the slider of the weight images stands at first.
+
+    """
+    varied, result = settings.space.varied(), metric(RESULTS[settings.objective])
+    layout = sections(
+        (
+            "Settings and results",
+            1,
+            400,
+            _parallel([_axis(settings, each) for each in varied], result),
+        ),
+        (
+            "The most important hyperparameters" if important else "Hyperparameters",
+            2,
+            360,
+            _scatters(settings, important or varied, result),
+        ),
+        ("Learning curves", 2, 360, _learning_curves()),
+        (
+            "Weights, the best trial last",
+            1,
+            760,
+            _images(settings, image_step),
+        ),
+    )
+    conditions = [f"tags.`sweep.{name}` = '{value}'" for name, value in tags.items()]
+    state = _page(settings, [TRIALS_ONLY, *conditions]) | layout
+    return View(f"sweep-{tags['study_id']}", f"{settings.study}: dashboard", state)
+
+
+def pair_view(
+    studies: Sequence[tuple[Settings, Mapping[str, str]]], *, others: Iterable[str] = ()
+) -> View:
+    """Return two studies of one experiment side by side: a group of trials for each.
+
+    Parameters
+    ----------
+    studies
+        Settings and tags of both.
+    others
+        The `study_id` of each further study of the experiment: MLflow's filters know no "or", so
+        all other trials are left out one study at a time.
+
+    """
+    (first, tags), (second, more_tags) = studies
+    varied = dict.fromkeys(first.space.varied() + second.space.varied())
+    apart = ["loss"] if first.loss != second.loss else []
+    result = metric(RESULTS[first.objective])
+    axes = [*apart, *(_axis(first, name) for name in varied)]
+    strips = [scatter(parameter(name), result) for name in apart]
+    layout = sections(
+        ("Settings and results", 1, 400, _parallel(axes, result)),
+        ("Results", 2, 360, [*strips, bars(result["key"])]),
+        ("Hyperparameters", 2, 360, _scatters(first, list(varied), result)),
+        ("Learning curves", 2, 360, _learning_curves()),
+        (
+            f"Weights of {first.study}, the best last",
+            1,
+            760,
+            _images(first, first.epochs),
+        ),
+    )
+    grouped = {
+        "groupBy": {
+            "aggregateFunction": "max" if first.direction == "maximize" else "min",
+            "groupByKeys": [{"mode": "tag", "groupByData": "sweep.study"}],
+        },
+        "useGroupedValuesInCharts": False,  # else a study would be a single line or point
+    }
+    conditions = [f"tags.`sweep.study_id` != '{identity}'" for identity in others]
+    both = " ".join([tags["study_id"], more_tags["study_id"]])
+    key = f"sweep-{hashlib.sha256(both.encode()).hexdigest()[:16]}"
+    state = _page(first, [TRIALS_ONLY, *conditions]) | layout | grouped
+    return View(key, f"{first.study} beside {second.study}", state)
+
+
+def _parallel(axes: Sequence[str], result: Axis) -> list[Card]:
+    return [parallel(axes, result["key"])] if axes else []
+
+
+def _scatters(settings: Settings, names: Sequence[str], result: Axis) -> list[Card]:
+    return [scatter(parameter(_axis(settings, name)), result) for name in names[:SHOWN]]
+
+
+def _images(settings: Settings, step: int) -> list[Card]:
+    """Return the weight images; rows without an image shape have none, and are never mirrored."""
+    never_mirrored = settings.space.axes["flip_probability"].points(2) == (0.0,)
+    return [] if never_mirrored else [images(step)]
+
+
+def _axis(settings: Settings, name: str) -> str:
+    """Return what to plot of a hyperparameter: its logarithm where it is searched on that scale."""
+    axis = settings.space.axes[name]
+    return LOGARITHMIC.get(name, name) if isinstance(axis, Range) and axis.log else name
+
+
+def _learning_curves() -> list[Card]:
+    return [
+        curves("val/accuracy"),
+        curves("val/loss", log=True),
+        curves("train/loss", "val/loss", log=True),
+        scatter(metric("train/loss"), metric("val/loss")),
+    ]
+
+
+def _page(settings: Settings, conditions: Sequence[str]) -> dict[str, Any]:
+    """Return which runs stand on the page, in which order and columns."""
+    metrics = dict.fromkeys([settings.metric, "best/val_accuracy", "val/accuracy", "val/loss"])
+    # of a small number the table hides the exponent, so it gets the logarithm, too
+    parameters = [_axis(settings, name) for name in settings.space.varied()]
+    columns = [f"metrics.`{name}`" for name in metrics] + [
+        f"params.`{name}`" for name in parameters
+    ]
+    return {
+        "searchFilter": " and ".join(conditions),
+        "orderByKey": f"metrics.`{settings.metric}`",
+        "orderByAsc": settings.direction == "minimize",
+        "selectedColumns": ["attributes.`Duration`", "tags.`sweep.ending`", *columns],
+        "runsHiddenMode": "SHOW_ALL",  # the default shows the charts of ten runs
+        "hideEmptyCharts": True,
+        "autoRefreshEnabled": True,
+    }
