@@ -65,6 +65,7 @@ def cases(*, small: bool) -> Iterator[Case]:
         return
     yield from (Case(slots) for slots in (1, 2, 4, 8, 16, 25, 32, 50))
     yield from (Case(slots, (size,)) for slots in (25, 32) for size in BATCH_SIZES)
+    yield Case(50, (100,))
     yield from (Case(25, blocking=Blocking(25, rows)) for rows in (25, 50, 200))
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/results.py [--seeds 5] [--epochs 50] [--trials 50]
 
-Runs the two searches if they are not finished yet, then trains four settings on fresh seeds with
+Runs the two searches and confirms their best if that is not done yet, then trains four settings on fresh seeds with
 `sweep train --test`, two at a time, and prints a Markdown table. CIFAR-10 is found as by every
 command: `--data-dir`, SWEEP_DATA_DIR or `sweep data download`.
 """
@@ -32,12 +32,13 @@ def main() -> None:
     for loss in LOSSES:
         search = ["--loss", loss, "--trials", str(given.trials), "--epochs", str(given.epochs)]
         sweep("run", "--data", "cifar10", *search)
+        sweep("confirm", f"cifar10-{loss}")
     print("| loss | setting | values | test accuracy, mean ± sd | validation | train |")
     print("|---|---|---|---|---|---|")
     for loss in LOSSES:
         best = json.loads(sweep("best", f"cifar10-{loss}", "--json"))
         found = [part for name in NAMES for part in option(name, best[name])]
-        for title, options in (("the report's", []), (f"trial {best['trial']}, found", found)):
+        for title, options in (("the report's", []), (f"trial {best['trial']}, confirmed", found)):
             results = train_on_seeds(["--loss", loss, *options], given.seeds, given.epochs)
             values = " ".join(options[1::2]) or "by default"
             print(row(loss, f"{title} | {values}", results), flush=True)

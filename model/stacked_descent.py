@@ -14,6 +14,19 @@ sum_j g_j x_j' of its weights, would have given a later row x_i the scores
 so the scores are put right with the products of the rows among each other, which are few and
 serve all trials. The weights then change once, at the end of the block. It is the same descent:
 only the order of the sums is another.
+
+Flips. Where a trial sees image i mirrored, with the sign s_i = -1, its odd half changes its sign:
+
+    x_j . x_i = even_j . even_i + s_j s_i (odd_j . odd_i)
+
+and both sums are kept apart: they serve all trials, the signs are each trial's own.
+
+Example: micro-batches of 25 rows, blocks of 100. Scores of all 100 rows come out of one product
+with W. A trial of batch size 25 steps after each micro-batch: the scores of the second are put
+right for its step after the first, those of the third for two steps, and so on. A trial of batch
+size 50 steps after the second and the fourth; its first two micro-batches need no correction. One
+of batch size 200 never steps inside a block: it adds up the slopes of two and steps at the end of
+the second.
 """
 
 from __future__ import annotations

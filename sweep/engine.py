@@ -112,10 +112,14 @@ class Engine:
         self._threads = ThreadPoolExecutor(layout.workers, thread_name_prefix="trainer")
 
     def __enter__(self) -> Self:
+        from threadpoolctl import threadpool_limits
+
+        self._limits = threadpool_limits(BLAS_THREADS, user_api="blas")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown()
+        self._limits.restore_original_limits()
 
     def seat(self, slot: int) -> Seat:
         """Return where a trial would sit that starts in this slot with the next pass."""
@@ -147,8 +151,6 @@ class Engine:
         Per occupied slot, in ascending order, where its trial stands, or how it diverged; the
         slot of a diverged trial is empty then.
         """
-        from threadpoolctl import threadpool_limits
-
         began = time.perf_counter()
         trials = sum(len(stack.occupied) for stack in self._stacks)
         self.next_pass += 1
@@ -156,8 +158,7 @@ class Engine:
             for stack in self._stacks:
                 stack.run_pass()
             return {}
-        with threadpool_limits(BLAS_THREADS, user_api="blas"):
-            found = list(self._threads.map(Stack.run_pass, self._stacks))
+        found = list(self._threads.map(Stack.run_pass, self._stacks))
         self.operations += trials * self._operations_an_epoch
         self._account(time.perf_counter() - began)
         return {

@@ -44,7 +44,8 @@ class Layout:
         return math.ceil(self.slots / self.width)
 
     def __str__(self) -> str:
-        return f"{self.slots} slots in stacks of {self.width}, {self.workers} workers"
+        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        return f"{self.slots} slots in stacks of {self.width}, {workers}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +62,15 @@ class LayoutChoice:
         As few generations of trials as fit, all equally full: a slot costs its time, used or not.
         """
         widest = max(1, min(COLUMNS // classes, 64))
-        workers = self.workers or min(cores(), math.ceil((self.slots or trials) / min(8, widest)))
-        generations = math.ceil(trials / (workers * widest))
+        helpful = min(cores(), math.ceil((self.slots or trials) / min(8, widest)))
+        generations = math.ceil(trials / (helpful * widest))
         slots = self.slots or math.ceil(trials / generations)
-        stacks = workers * math.ceil(slots / (workers * 2 * widest))
-        return Layout(slots=slots, width=self.width or math.ceil(slots / stacks), workers=workers)
+        stacks = helpful * math.ceil(slots / (helpful * 2 * widest))
+        return Layout(
+            slots=slots,
+            width=self.width or math.ceil(slots / stacks),
+            workers=self.workers or helpful,  # of no influence on the rest: they change no number
+        )
 
     def resume(self, recorded: Layout) -> Layout:
         """Return what a study was begun with, but for what the user says; workers may change."""

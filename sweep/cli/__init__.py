@@ -51,9 +51,13 @@ def main(*, debug: bool) -> None:
 def _add_commands() -> None:
     from sweep.cli import (
         best,
+        compare,
         confirm,
         data,
+        export,
+        import_,
         listing,
+        report,
         reproduce,
         run,
         show,
@@ -70,9 +74,13 @@ def _add_commands() -> None:
         show.show,
         best.best,
         confirm.confirm,
+        compare.compare,
         reproduce.reproduce,
         test.test,
+        report.report,
         ui.ui,
+        export.export,
+        import_.import_study,
         data.data,
         space.space,
     ):

@@ -24,7 +24,7 @@ def best(study_name: str, *, as_json: bool) -> None:
     That is the winner of `sweep confirm` or, until that ran, the best by the objective; ties go
     to the lower validation loss.
     """
-    from sweep.intervals import accuracy_interval
+    from sweep.statistics.intervals import accuracy_interval
     from sweep.study.confirmation import confirmation_of
     from sweep.study.opening import load_study
     from sweep.study.results import chosen_trial, describe, grounds
@@ -47,7 +47,7 @@ def best(study_name: str, *, as_json: bool) -> None:
 
 def print_best(study: OpenStudy, trial: FrozenTrial) -> None:
     """Print the chosen trial with its setting and how sure its accuracy is."""
-    from sweep.intervals import percent_with_interval
+    from sweep.statistics.intervals import percent_with_interval
     from sweep.study.confirmation import confirmation_of
     from sweep.study.results import grounds, last_value
 
@@ -55,8 +55,10 @@ def print_best(study: OpenStudy, trial: FrozenTrial) -> None:
     accuracy = percent_with_interval(last_value(trial, "val/accuracy"), rows)
     confirmation = confirmation_of(study)
     if confirmation is None:
+        loss = study.settings.objective == "val-loss"
+        objective = f"validation loss {trial.value:.4f}, " if loss else ""
         click.echo(
-            f"best: trial {trial.number}, validation accuracy {accuracy} "
+            f"best: trial {trial.number}, {objective}validation accuracy {accuracy} "
             f"(95 % interval, {rows:,} rows; the best of many flatters)"
         )
     else:

@@ -34,7 +34,7 @@ COLUMNS = ("trial", "search", "confirmed", "std\nerror", "flattered\nby", "behin
     type=click.IntRange(2, 1000),
     default=10,
     show_default=True,
-    help="On how many fresh seeds; asking for more later adds the missing ones.",
+    help="On how many fresh seeds, at least; asking for more later adds the missing ones.",
 )
 @data_dir_option
 @tracking_option
@@ -70,11 +70,12 @@ def confirm(
     confirming = Confirming(study, data, top=top, seeds=seeds, timings=Timings())
     with watching_passes(confirming.passes) as on_epoch:
         found = confirming.run(on_epoch)
-    log_confirmation(study, found, tracker)
+    # Told first: what a tracking store that is gone cannot take must not be lost on the user.
     if as_json:
         click.echo(json.dumps({"study": study.name, **_facts(found)}))
-        return
-    print_confirmation(study, found)
+    else:
+        print_confirmation(study, found)
+    log_confirmation(study, found, tracker)
 
 
 def print_confirmation(study: OpenStudy, found: Confirmation) -> None:
@@ -94,7 +95,12 @@ def print_confirmation(study: OpenStudy, found: Confirmation) -> None:
             f"noise floor: one training each of two settings differs by up to "
             f"{found.noise_floor:.4f} by the seed alone (95 %)"
         )
-    winner = found.winner
+    winner, baseline = found.winner, found.baseline
+    if found.sign * (baseline.mean - winner.mean) > 0:
+        click.echo(
+            f"The baseline, the report's own setting, came to {baseline.mean:.4f}, better than "
+            "all of these: the search has found nothing better."
+        )
     click.echo(
         f"chosen: trial {winner.trial}, {found.metric} {winner.mean:.4f} +- "
         f"{winner.standard_error:.4f} (mean and standard error of {len(found.seeds)} seeds); "
@@ -111,14 +117,15 @@ def _cells(found: Confirmation, one: Confirmed) -> list[str]:
     mean, low, high = found.behind(one)
     is_winner = one is found.winner
     tied = not is_winner and low <= 0 <= high
+    behind = f"{mean:.4f} [{low:.4f}, {high:.4f}]" if math.isfinite(mean) else "-"
     diverged = f"diverged on {one.diverged}" if one.diverged else ""
     return [
         "baseline" if one.trial < 0 else str(one.trial),
         _shown(one.search),
         _shown(one.mean),
         _shown(one.standard_error),
-        "-" if one.trial < 0 else f"{found.flattered(one):+.4f}",
-        "" if is_winner else f"{mean:.4f} [{low:.4f}, {high:.4f}]",
+        "-" if one.trial < 0 or one.diverged else f"{found.flattered(one):+.4f}",
+        "" if is_winner else behind,
         "winner" if is_winner else TIED if tied else diverged,
     ]
 

@@ -172,12 +172,15 @@ def _print_plan(settings: Settings, data: Prepared, trials: int) -> None:
 
 
 def _print_summary(study: OpenStudy, why: str, timings: Timings, loop: StudyLoop) -> None:
+    from sweep.study.edges import edge_lines
     from sweep.study.results import find_chosen, tally
 
     click.echo(f"study {study.name}: {why} ({tally(study.trials())})")
     best = find_chosen(study)
     if best is not None:
         print_best(study, best)
+    for line in edge_lines(study):
+        click.echo(line)
     if loop.audit is not None:
         click.echo(f"audit: {loop.audit}")
     click.echo(f"time {timings}")
@@ -188,6 +191,6 @@ def _print_summary(study: OpenStudy, why: str, timings: Timings, loop: StudyLoop
             f"({study.settings.layout})"
         )
     if best is not None:
-        click.echo(f"next: sweep ui | sweep show {study.name} | sweep reproduce {study.name}")
+        click.echo(f"next: sweep ui | sweep show {study.name} | sweep confirm {study.name}")
     else:
         click.echo("next: the same command again, which goes on from here")

@@ -36,8 +36,9 @@ STYLES = {"pruned": "dim", "diverged": "red", "error": "red", "interrupted": "ye
 @json_option
 def show(study_name: str, sort: str, *, reverse: bool, as_json: bool) -> None:
     """Show the trials of STUDY."""
+    from sweep.study.edges import edge_lines
     from sweep.study.opening import load_study
-    from sweep.study.results import describe, grounds, ranked
+    from sweep.study.results import describe, find_chosen, grounds, ranked
     from sweep.study.storage import open_storage
 
     study = load_study(study_name, open_storage())
@@ -47,10 +48,19 @@ def show(study_name: str, sort: str, *, reverse: bool, as_json: bool) -> None:
         rows.sort(key=lambda row: (row.get(sort) is None, row.get(sort)))
     if reverse:
         rows.reverse()
+    marks, edges = _marks(study), edge_lines(study)
     if as_json:
-        click.echo(json.dumps({"settings": settings.record(), "trials": rows}))
+        chosen = find_chosen(study)
+        facts = {
+            "settings": settings.record(),
+            "chosen_trial": None if chosen is None else chosen.number,
+            "grounds": grounds(study),
+            "not_distinguishable": [trial for trial, mark in marks.items() if mark == TIED],
+            "edges": edges,
+            "trials": rows,
+        }
+        click.echo(json.dumps(facts))
         return
-    marks = _marks(study)
     print_table(
         HEADINGS,
         [_cells(row, marks) for row in rows],
@@ -65,6 +75,8 @@ def show(study_name: str, sort: str, *, reverse: bool, as_json: bool) -> None:
         click.echo(f"{CHOSEN} chosen: {grounds(study)}")
     if TIED in marks.values():
         click.echo(f"{TIED} nearer to it than the noise floor of one training each")
+    for line in edges:
+        click.echo(line)
     error = 100 * (0.25 / settings.data.val_size) ** 0.5
     click.echo(
         f"One standard error of an accuracy near 50 % on {settings.data.val_size:,} "

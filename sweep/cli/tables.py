@@ -46,7 +46,7 @@ def print_table(
     Console(width=width).print(table)
 
 
-LEFT = ("study", "data", "loss", "ending", "hyperparameter", "values")
+LEFT = ("study", "data", "loss", "ending", "hyperparameter", "values", "pair", "class", "better")
 
 
 def percent(share: float | None) -> str:

@@ -25,7 +25,7 @@ def test(
 
     The search never sees these rows. Each look at them wears them out, so the study counts.
     """
-    from sweep.intervals import percent_with_interval
+    from sweep.statistics.intervals import percent_with_interval
     from sweep.study.material import reopen_data, reopen_source
     from sweep.study.opening import load_study
     from sweep.study.results import chosen_trial, grounds

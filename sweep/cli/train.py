@@ -105,7 +105,7 @@ def _facts(result: SingleResult) -> dict[str, Any]:
 
 
 def _print(result: SingleResult, validation_rows: int) -> None:
-    from sweep.intervals import percent_with_interval
+    from sweep.statistics.intervals import percent_with_interval
 
     last = {metric: curve[-1] for metric, curve in result.curves.items()}
     accuracy = percent_with_interval(last["val/accuracy"], validation_rows)

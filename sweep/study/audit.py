@@ -11,6 +11,7 @@ from model.results import DivergedError
 from sweep.engine import make_engine
 from sweep.study import attributes
 from sweep.study.ending import Ending
+from sweep.study.position import settled
 from sweep.study.records import seat_of
 from sweep.study.results import ending
 from sweep.study.standing import Standing
@@ -111,7 +112,8 @@ class PruningAudit:
             After Ctrl-C or SIGTERM; the runs say so.
 
         """
-        pruned = [trial for trial in self.study.trials() if ending(trial) == Ending.PRUNED]
+        # By position: an interruption gives trials other numbers, and the sample stays the same.
+        pruned = [trial for trial in settled(self.study.trials()) if ending(trial) == Ending.PRUNED]
         draw = random.Random(self.study.settings.seed)  # noqa: S311 - a sample, not a secret
         waiting = draw.sample(pruned, min(count, len(pruned)))
         audit = Audit(len(pruned))

@@ -35,7 +35,8 @@ class Confirming:
 
     One stack per seed holds all of them, so a seed's shuffles are the same for all and those of
     no other seed. A few seeds train at a time and are recorded when they are done: the same
-    command again goes on from there, and asking for more seeds adds the missing ones.
+    command again goes on from there, and asking for more seeds adds the missing ones. Flips are
+    drawn by the place among the settings, so with another `top` a setting comes out a little other.
 
     Parameters
     ----------
@@ -66,12 +67,15 @@ class Confirming:
                 "go on with `sweep run` as before"
             )
         self.trials: list[FrozenTrial] = complete[:top]
-        self.seeds = [fresh_seed(study.settings.seed, number) for number in range(seeds)]
+        self._finished = tally(study.trials()).finished
         baseline = study.settings.space.clip(BASELINES[study.settings.loss])
         self.settings: list[dict[str, Any]] = [trial.params for trial in self.trials]
         if baseline not in self.settings:
             self.settings.append(dict(baseline))
         self._baseline = self.settings.index(baseline)
+        # What is done is not thrown away, also where fewer seeds are asked for.
+        seeds = max(seeds, len(self._recorded()))
+        self.seeds = [fresh_seed(study.settings.seed, number) for number in range(seeds)]
 
     @property
     def passes(self) -> int:
@@ -98,7 +102,7 @@ class Confirming:
                 missing = self.seeds[len(values) :]
                 values += self._train(missing[:workers], interrupts, on_epoch)
                 self._set(attributes.CONFIRMING, {"plan": self._plan(), "values": values})
-            found = self._confirmation(values[: len(self.seeds)])
+            found = self._confirmation(values)
             self._set(attributes.CONFIRMATION, found.record())
         return found
 
@@ -149,22 +153,20 @@ class Confirming:
         settings = self.study.settings
 
         def confirmed(number: int, search: float, place: int) -> Confirmed:
-            column = [math.nan if row[place] is None else float(row[place] or 0) for row in values]
+            cells = (row[place] for row in values)
+            column = [math.nan if cell is None else cell for cell in cells]
             return Confirmed(trial=number, search=search, values=column)
 
         trials = [
             confirmed(trial.number, trial.value or 0.0, place)
             for place, trial in enumerate(self.trials)
         ]
-        sign = -1 if settings.direction == "maximize" else 1
-        # What diverged on a seed comes last; ties keep the order of the search.
-        trials.sort(key=lambda one: (one.diverged, sign * one.mean if not one.diverged else 0))
         return Confirmation(
             metric=settings.metric,
             direction=settings.direction,
             epochs=settings.epochs,
             seeds=self.seeds,
-            finished=tally(self.study.trials()).finished,
-            trials=trials,
+            finished=self._finished,
+            trials=Confirmation.ranked(trials, settings.direction),
             baseline=confirmed(-1, math.nan, self._baseline),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from typing import TYPE_CHECKING
 
@@ -19,8 +21,10 @@ ROLE = "confirm"
 
 def log_confirmation(study: OpenStudy, found: Confirmation, tracker: Tracker) -> None:
     """Log the confirmation, unless this store has it, and register the winner as `champion`."""
-    plan = {"role": ROLE, **study.tags, "seeds": len(found.seeds), "finished": found.finished}
-    if not tracker.runs(**plan):
+    content = json.dumps(found.record(), sort_keys=True).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    plan = {"role": ROLE, **study.tags, "confirmation_digest": digest}
+    if not any(run.info.status == "FINISHED" for run in tracker.runs(**plan)):
         parents = tracker.runs(role="study", **study.tags)
         parent = Run(tracker, parents[0].info.run_id) if parents else None
         note = confirmation_note(found)

@@ -2,7 +2,8 @@
 
 The best of many trials was chosen for its score, so its score flatters it. Scores on fresh
 seeds were not chosen for anything; their mean is what to expect of the setting on the validation
-rows. These are the search's own, so what luck a setting has with them stays: test rows tell.
+rows. These are the search's own, so what luck a setting has with them stays: test rows tell. The
+best mean is again the best of a few, which flatters it by part of its standard error.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sweep.intervals import t_half_width
+from sweep.statistics.intervals import t_half_width
 from sweep.study import attributes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sweep.study.opening import OpenStudy
 
 NOISE_SEEDS = 5
@@ -95,6 +98,17 @@ class Confirmation:
     trials: list[Confirmed]
     baseline: Confirmed
 
+    @classmethod
+    def ranked(cls, trials: Iterable[Confirmed], direction: str) -> list[Confirmed]:
+        """Return settings, the best mean first and what diverged on a seed last.
+
+        Ties keep their order, which is that of the search.
+        """
+        sign = -1 if direction == "maximize" else 1
+        return sorted(
+            trials, key=lambda one: (one.diverged, 0 if one.diverged else sign * one.mean)
+        )
+
     @property
     def winner(self) -> Confirmed:
         """The setting with the best mean."""
@@ -118,6 +132,8 @@ class Confirmation:
         pairs = zip(self.winner.values, one.values, strict=True)
         gaps = [self.sign * (best - value) for best, value in pairs]
         mean, half = statistics.fmean(gaps), t_half_width(gaps)
+        if half == 0 and mean != 0:  # steps of one row in few seeds, not certainty
+            half = math.nan
         return mean, mean - half, mean + half
 
     @property
@@ -125,7 +141,8 @@ class Confirmation:
         """The difference that two trainings of one setting exceed once in twenty times.
 
         t * sqrt(2) * s, with s the baseline's standard deviation between seeds and t the 97.5 %
-        point of Student's distribution. NaN where there are too few seeds to tell.
+        point of Student's distribution. A setting with a larger learning rate may vary more. NaN
+        where there are too few seeds to tell.
         """
         from scipy.stats import t
 

@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 
 
 @contextmanager
+def record_lock(study: str) -> Iterator[None]:
+    """Let one process at a time read and write what a study's record holds beside its trials."""
+    from filelock import FileLock
+
+    path = FOLDER / f"{study}.record.lock"
+    try:
+        lock = FileLock(path).acquire()
+    except OSError as error:
+        raise SweepError(
+            f"{path}: cannot be locked: {error.strerror}; check the folder's permissions"
+        ) from error
+    with lock:
+        yield
+
+
+@contextmanager
 def study_lock(study: str) -> Iterator[None]:
     """Hold the study, or say which process on which host does."""
     from filelock import FileLock, Timeout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sweep.intervals import percent_with_interval
+from sweep.statistics.intervals import percent_with_interval
 from sweep.study import attributes
 from sweep.study.results import find_chosen, grounds, last_value, tally
 

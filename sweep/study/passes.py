@@ -167,6 +167,12 @@ class Passes:
 
     def _replay(self, slot: int, record: Record) -> None:
         position = self.ledger.next_position
+        if (record.first_pass, record.slot) != (self.engine.next_pass, slot):
+            raise SweepError(
+                f"study {self.study.name!r}: position {position} began in pass {record.first_pass} "
+                f"and slot {record.slot}, and would now in pass {self.engine.next_pass} and slot "
+                f"{slot}; it cannot go on as it was: name a new one with --study"
+            )
         self.ledger.ask(record.parameters)
         self.slots[slot] = Replayed(position, record)
 

@@ -74,6 +74,8 @@ def _complete(run: Run, study: OpenStudy, trial: FrozenTrial, how: Ending, data:
     """Log what the run lacks of the trial's record; its images and weights stand in no record."""
     settings = study.settings
     log_provenance(run, settings.data, data)
+    trained_with = trial.user_attrs.get(attributes.ENVIRONMENT, {})
+    run.tags({f"environment.{name}": value for name, value in trained_with.items()})
     if len(trial.params) == len(settings.space.axes):
         hyperparameters = Hyperparameters(**trial.params)
         run.parameters(trial_parameters(settings, hyperparameters, seat_of(trial)))

@@ -94,11 +94,12 @@ class TrainingRun:
     def record(self, result: EpochResult) -> dict[str, float]:
         """Take in one epoch and return its metrics."""
         values = point(result)
-        append(self.curves, values)
-        self.last = result
         self.run.metrics({**values, LEARNING_RATE: result.learning_rate}, result.epoch)
         if result.epoch in IMAGE_EPOCHS:
             self._log_weights_image(result.weights, result.epoch)
+        # Last, so that the curves hold no epoch that failed.
+        append(self.curves, values)
+        self.last = result
         return values
 
     def classifier(self) -> LinearClassifier | None:

@@ -18,34 +18,34 @@ VOCABULARY = FOUNDATION | {
     "curves",
     "databases",
     "environment",
-    "intervals",
     "layout",
+    "outputs",
     "settings",
     "space",
     "timings",
 }
 PILLARS = {"data", "engine", "figures", "objective", "statistics", "tracking"}
-ANSWERS = {"archive", "report"}
+ANSWERS = {"archive", "comparison", "report"}
 
 # What each part may import when it runs, besides itself.
 ALLOWED = {
     "errors": set(),
     "timings": set(),
-    "intervals": set(),
     "environment": set(),
     "curves": set(),
     "databases": set(),
-    "statistics": {"intervals"},
+    "statistics": set(),
     "space": FOUNDATION,
     "layout": FOUNDATION,
+    "outputs": FOUNDATION,
     "settings": FOUNDATION | {"layout", "space"},
     "data": FOUNDATION,
-    "figures": FOUNDATION | {"intervals"},
+    "figures": FOUNDATION | {"statistics"},
     "engine": VOCABULARY,
     "objective": VOCABULARY,
     "tracking": VOCABULARY,
     "study": VOCABULARY | PILLARS,
-    **dict.fromkeys(ANSWERS, VOCABULARY | PILLARS | {"study"}),
+    **dict.fromkeys(ANSWERS, VOCABULARY | PILLARS | {"comparison", "study"}),
     "cli": VOCABULARY | PILLARS | ANSWERS | {"study"},
 }
 # Types may be named across the pillars, but never from further out.

@@ -32,7 +32,15 @@ def test_what_the_user_says_is_kept():
     settled = LayoutChoice(slots=6, width=3, workers=1).settle(trials=50, classes=10)
     assert settled == Layout(slots=6, width=3, workers=1)
     assert settled.stacks == 2
-    assert str(settled) == "6 slots in stacks of 3, 1 workers"
+    assert str(settled) == "6 slots in stacks of 3, 1 worker"
+
+
+def test_the_workers_that_the_user_names_move_nothing_else():
+    usual = LayoutChoice().settle(trials=50, classes=10)
+    for workers in (1, 2, 7):
+        named = LayoutChoice(workers=workers).settle(trials=50, classes=10)
+        assert (named.slots, named.width) == (usual.slots, usual.width)
+        assert named.workers == workers
 
 
 def test_many_slots_make_more_stacks_than_workers():

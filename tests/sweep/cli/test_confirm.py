@@ -72,6 +72,40 @@ def test_the_winner_becomes_the_registered_champion(study, invoke):
     assert champion_run(tracker, study) == run.info.run_id
 
 
+@pytest.fixture
+def told(monkeypatch, invoke, study):
+    """Return a function that tells a made-up confirmation as `sweep confirm` would."""
+
+    def tell(*values, baseline):
+        trials = [Confirmed(trial=i, search=0.9, values=v) for i, v in enumerate(values)]
+        confirmation = Confirmation(
+            metric="val/accuracy",
+            direction="maximize",
+            epochs=2,
+            seeds=[1, 2],
+            finished=4,
+            trials=trials,
+            baseline=Confirmed(trial=-1, search=float("nan"), values=baseline),
+        )
+        monkeypatch.setattr("sweep.study.confirm.Confirming.run", lambda *_: confirmation)
+        monkeypatch.setattr("sweep.study.confirm_run.log_confirmation", lambda *_: None)
+        return invoke("confirm", study).stdout
+
+    return tell
+
+
+def test_a_setting_that_diverged_has_no_numbers_but_says_so(told):
+    text = told([0.8, 0.9], [0.7, float("nan")], baseline=[float("nan")] * 2)
+    assert "diverged on 1" in text
+    assert "diverged on 2" in text
+    assert "nan" not in text
+
+
+def test_a_baseline_that_beats_them_all_is_said_to(told):
+    assert "the search has found nothing better" in told([0.8, 0.8], baseline=[0.9, 0.9])
+    assert "nothing better" not in told([0.8, 0.8], baseline=[0.7, 0.7])
+
+
 def test_show_marks_what_the_noise_floor_cannot_tell_from_the_chosen_trial(recorded_study, invoke):
     confirmation = Confirmation(
         metric="val/accuracy",
@@ -80,11 +114,17 @@ def test_show_marks_what_the_noise_floor_cannot_tell_from_the_chosen_trial(recor
         seeds=[1, 2, 3, 4, 5],
         finished=3,
         trials=[Confirmed(trial=2, search=0.9, values=[0.8] * 5)],
-        baseline=Confirmed(trial=-1, search=float("nan"), values=[0.7, 0.8, 0.9, 0.7, 0.8]),
+        baseline=Confirmed(trial=-1, search=float("nan"), values=[0.79, 0.81, 0.83, 0.79, 0.8]),
     )
     recorded_study.optuna.set_user_attr("sweep:confirmation", confirmation.record())
     shown = invoke("show", recorded_study.name).stdout
     assert "*2 complete" in shown
-    assert "\N{ALMOST EQUAL TO}0 complete" in shown
+    assert "\N{ALMOST EQUAL TO}" not in shown  # trial 0 is 0.1 behind, the floor is 0.066
     assert "* chosen: confirmed on 5 fresh seeds\n" in shown
-    assert "noise floor" in shown
+    wide = confirmation.record() | {
+        "baseline": {"trial": -1, "search": None, "values": [0.7, 0.8, 0.9, 0.7, 0.8]}
+    }
+    recorded_study.optuna.set_user_attr("sweep:confirmation", wide)
+    shown = invoke("show", recorded_study.name).stdout
+    assert "\N{ALMOST EQUAL TO}0 complete" in shown
+    assert "\N{ALMOST EQUAL TO} nearer to it than the noise floor" in shown

@@ -169,7 +169,7 @@ def test_a_run_says_how_each_trial_ended_what_is_best_and_what_to_do_next(
     assert lines[2].endswith("flip_probability 0")
     assert re.match(r"time \d+\.\d s: .*training \d+ %.*other \d+ %", lines[3])
     assert re.match(r"arithmetic \d+\.\d GF/s while training and evaluating \(", lines[4])
-    assert lines[5:] == ["next: sweep ui | sweep show tiny-softmax | sweep reproduce tiny-softmax"]
+    assert lines[5:] == ["next: sweep ui | sweep show tiny-softmax | sweep confirm tiny-softmax"]
     for trial in load_study("tiny-softmax", open_storage()).trials():
         assert trial.params["flip_probability"] == 0
     assert all(not artifacts(run, "images") for run in Tracker("tiny").runs(role="trial"))
@@ -239,7 +239,7 @@ def test_a_dry_run_tells_the_plan_and_leaves_no_trace(tmp_path, monkeypatch, tin
     assert re.sub(r"\b[0-9a-f]{12}\b", "DIGEST", said.stdout) == (
         "study tiny-softmax: 50 trials of 50 epochs, softmax loss, tpe sampler, median pruner, "
         "seed 0, best by val-accuracy\n"
-        "layout: 6 slots in stacks of 3, 2 workers\n"
+        "layout: 6 slots in stacks of 6, 2 workers\n"
         "data tiny: 72 training rows, 18 validation rows, digest DIGEST, split DIGEST\n"
         "  l2                0.1\n"
         "  learning_rate     0.0001:0.1:log\n"

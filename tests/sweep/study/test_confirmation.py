@@ -55,6 +55,10 @@ def test_the_difference_to_the_winner_is_paired_by_seed():
     assert (low, high) == pytest.approx(expected)
 
 
+def test_nothing_is_known_of_the_difference_to_what_diverged():
+    assert all(math.isnan(number) for number in confirmation().behind(BROKEN))
+
+
 def test_where_less_is_better_a_larger_loss_is_behind():
     worse = Confirmed(trial=1, search=1.0, values=[value + 0.1 for value in FIRST.values])
     behind = confirmation(direction="minimize").behind(worse)

@@ -3,14 +3,16 @@ import signal
 
 import pytest
 
+from sweep.errors import SweepError
 from sweep.layout import LayoutChoice
 from sweep.study import attributes
 from sweep.study.ending import Ending
 from sweep.study.interrupts import InterruptedStudyError
 from sweep.study.listener import Listener
 from sweep.study.passes import Budget
-from sweep.study.records import seat_of
+from sweep.study.records import Record, seat_of
 from sweep.study.results import best_trial, ending, last_value
+from sweep.study.training_run import TrainingRun
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 
@@ -119,10 +121,44 @@ def test_a_slot_holds_one_trial_at_a_time(unbroken):
     assert {slot for slot, _ in taken} == {0, 1, 2, 3}
 
 
+def test_a_trial_that_broke_is_played_again_just_as_long_as_it_lasted(
+    tiny_study, monkeypatch, outcome
+):
+    def image(self, _, step):
+        if step == 2 and self.run.broken:
+            raise RuntimeError("no image")
+
+    original = TrainingRun.__init__
+
+    def init(self, run, *given):
+        original(self, run, *given)
+        number = int(run.tracker.client.get_run(run.id).data.tags["sweep.trial"])
+        run.broken = number in (1, 2)
+
+    monkeypatch.setattr(TrainingRun, "__init__", init)
+    monkeypatch.setattr(TrainingRun, "_log_weights_image", image)
+    two = LayoutChoice(slots=2, width=2, workers=1)
+    options = OPTIONS | {"sampler": "random", "pruner": "none"}
+    whole = tiny_study(study_name="whole", layout=two, **options)
+    whole.run(Budget(5))
+    broken = [one for one in whole.study.trials() if ending(one) == Ending.ERROR]
+    assert [len(one.intermediate_values) for one in broken] == [1, 1]
+    for trials in (2, 5):
+        parts = tiny_study(study_name="parts", layout=two, **options)
+        parts.run(Budget(trials))
+    assert outcome(parts.study) == outcome(whole.study)
+    assert seats(parts.study) == seats(whole.study)
+
+
+def test_a_record_that_does_not_fit_the_passes_is_refused(tiny_study, unbroken, monkeypatch):
+    del unbroken
+    monkeypatch.setattr(Record, "first_pass", -1)
+    with pytest.raises(SweepError, match="position 0 began in pass -1"):
+        tiny_study(study_name="unbroken", layout=FOUR, **OPTIONS).run(Budget(17))
+
+
 def test_another_layout_is_refused_with_the_difference(tiny_study, unbroken):
     del unbroken
-    from sweep.errors import SweepError
-
     with pytest.raises(SweepError, match="slots 4 -> 6"):
         tiny_study(study_name="unbroken", layout=LayoutChoice(slots=6), **OPTIONS)
 

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,15 @@ def test_accuracy_comes_with_its_interval_and_the_classes_that_have_rows():
     assert result.low == pytest.approx(0.30064, abs=1e-5)
     assert result.high == pytest.approx(0.95441, abs=1e-5)
     assert list(result.record()) == ["accuracy", "low", "high", "rows", "per_class"]
+
+
+def test_openings_at_the_same_time_are_all_counted(loop):
+    with ThreadPoolExecutor() as pool:
+        counts = list(pool.map(lambda _: opened(loop, Sealed())[1], range(4)))
+    assert sorted(counts) == [1, 2, 3, 4]
+    openings = loop.study.optuna.user_attrs[attributes.TEST_OPENINGS]
+    assert len(openings) == 4
+    assert all("result" in opening for opening in openings)
 
 
 def test_each_opening_is_counted_and_stands_on_the_trial_and_the_study(loop):
