@@ -78,6 +78,11 @@ class Settings:
         """Optuna's word for which way is better."""
         return "maximize" if self.objective == "val-accuracy" else "minimize"
 
+    @property
+    def sign(self) -> int:
+        """What the objective is multiplied by so that less is better, for sorting."""
+        return -1 if self.direction == "maximize" else 1
+
     def record(self) -> dict[str, Any]:
         """Return plain values for JSON; `from_record` reads them back."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -147,8 +147,7 @@ def edge_lines(study: OpenStudy) -> list[str]:
 
 
 def _best_tenth(settings: Settings, complete: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    sign = -1 if settings.direction == "maximize" else 1
-    worth = [sign * (trial.value or 0.0) for trial in complete]
+    worth = [settings.sign * (trial.value or 0.0) for trial in complete]
     last = sorted(worth)[max(LEAST_TOP, math.ceil(len(complete) / 10)) - 1]
     return [trial for trial, value in zip(complete, worth, strict=True) if value <= last]
 

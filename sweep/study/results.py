@@ -65,10 +65,8 @@ def best_trial(settings: Settings, trials: Sequence[FrozenTrial]) -> FrozenTrial
 
 
 def _rank(settings: Settings) -> Callable[[FrozenTrial], tuple[float, float, int]]:
-    sign = -1 if settings.direction == "maximize" else 1
-
     def rank(trial: FrozenTrial) -> tuple[float, float, int]:
-        return (sign * (trial.value or 0.0), last_value(trial, "val/loss"), trial.number)
+        return (settings.sign * (trial.value or 0.0), last_value(trial, "val/loss"), trial.number)
 
     return rank
 

@@ -68,5 +68,4 @@ class Standing:
 
     def _rank(self, best: Best) -> tuple[float, float, int]:
         """Ties go to the lower validation loss, then to the earlier trial."""
-        sign = -1 if self.settings.direction == "maximize" else 1
-        return sign * best.value, best.val_loss, best.number
+        return self.settings.sign * best.value, best.val_loss, best.number
