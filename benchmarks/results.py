@@ -2,9 +2,9 @@
 
     python benchmarks/results.py [--seeds 5] [--epochs 50] [--trials 50]
 
-Runs the two searches and confirms their best if that is not done yet, then trains four settings on fresh seeds with
-`sweep train --test`, two at a time, and prints a Markdown table. CIFAR-10 is found as by every
-command: `--data-dir`, SWEEP_DATA_DIR or `sweep data download`.
+Runs the two searches and confirms their best, as far as that is not done yet. Then it trains four
+settings on fresh seeds with `sweep train --test`, two at a time, and prints a Markdown table.
+CIFAR-10 is found as by every command: `--data-dir`, SWEEP_DATA_DIR or `sweep data download`.
 """
 
 from __future__ import annotations
