@@ -7,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from model.blocking import Blocking
 from model.losses import LOSSES
 from model.mirror_rows import MirrorRows
 from model.stack import Stack
 from sweep.environment import BLAS_THREADS
+from sweep.seeds import stack_seed
 from sweep.space import Range
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from sweep.settings import Settings
     from sweep.space import Space
     from sweep.timings import Timings
-
-# They keep these seeds apart from the sampler's, which are of (study seed, position).
-_STACKS, _CONFIRMATIONS = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,16 +223,6 @@ def blocking_of(space: Space) -> Blocking:
     if isinstance(axis, Range):  # neighbouring sizes have no divisor but 1
         return Blocking(1, 1)
     return Blocking.of([int(size) for size in axis.values])
-
-
-def stack_seed(study_seed: int, stack: int) -> int:
-    """Return the seed of one stack of a study."""
-    return int(np.random.SeedSequence([study_seed, stack, _STACKS]).generate_state(1)[0])
-
-
-def fresh_seed(study_seed: int, number: int) -> int:
-    """Return a seed that no stack of the study's search has."""
-    return int(np.random.SeedSequence([study_seed, number, _CONFIRMATIONS]).generate_state(1)[0])
 
 
 def mirrored(data: Prepared) -> tuple[MirrorRows, MirrorRows]:

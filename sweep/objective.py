@@ -11,6 +11,7 @@ from model.mirror_rows import MirrorRows
 from model.reference import DivergedError, train
 from sweep.curves import point
 from sweep.environment import BLAS_THREADS
+from sweep.seeds import trial_seed
 from sweep.space import DEFAULT_SPACES
 
 if TYPE_CHECKING:
@@ -133,10 +134,3 @@ class Objective:
             trial.set_user_attr("reason", str(error))
             return float("nan")
         return value
-
-
-def trial_seed(study_seed: int, position: int) -> int:
-    """Return the seed of one training: its own for each place in each study."""
-    import numpy as np
-
-    return int(np.random.SeedSequence([study_seed, position]).generate_state(1)[0])

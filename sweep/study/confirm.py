@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from model.hyperparameters import Hyperparameters
 from model.results import DivergedError
 from sweep.curves import point
-from sweep.engine import Engine, blocking_of, fresh_seed
+from sweep.engine import Engine, blocking_of
 from sweep.errors import SweepError
 from sweep.layout import Layout
+from sweep.seeds import fresh_seed
 from sweep.space import BASELINES
 from sweep.study import attributes
 from sweep.study.confirmation import Confirmation, Confirmed

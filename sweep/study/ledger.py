@@ -12,7 +12,7 @@ import random
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from sweep.objective import trial_seed
+from sweep.seeds import trial_seed
 from sweep.space import BASELINES
 from sweep.study.ending import Ending
 from sweep.study.pruning import make_pruner

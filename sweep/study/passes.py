@@ -23,6 +23,7 @@ from sweep.study.interrupts import InterruptedStudyError
 from sweep.study.ledger import Ledger
 from sweep.study.records import Record, records_of
 from sweep.study.results import tally
+from sweep.study.slots import Replayed, Training
 from sweep.study.standing import Standing
 from sweep.study.study_run import log_progress
 from sweep.study.trial_life import Asked, TrialLife
@@ -45,23 +46,6 @@ class Budget:
 
     trials: int
     seconds: float | None = None
-
-
-@dataclass
-class Replayed:
-    """A settled trial in its slot: its epochs pass, nothing is trained."""
-
-    position: int
-    record: Record
-    epoch: int = 0
-
-
-@dataclass
-class Training:
-    """A trial that trains in its slot."""
-
-    position: int
-    life: TrialLife
 
 
 class Passes:

@@ -6,8 +6,9 @@ from model.hyperparameters import Hyperparameters
 from model.losses import LOSSES
 from model.reference import train
 from model.results import DivergedError
-from sweep.engine import Engine, blocking_of, stack_seed, train_alone
+from sweep.engine import Engine, blocking_of, train_alone
 from sweep.layout import Layout
+from sweep.seeds import stack_seed
 from sweep.space import DEFAULT_SPACES, read_space
 from sweep.timings import Timings
 
@@ -116,11 +117,6 @@ def test_the_time_is_split_into_training_evaluation_and_waiting(make):
     assert {"training", "evaluation", "waiting"} <= seconds.keys()
     assert all(value >= 0 for value in seconds.values())
     assert engine.operations == 5 * 3 * 12 * 3 * (6 * 45 + 2 * 15)
-
-
-def test_every_stack_has_a_seed_of_its_own():
-    seeds = {stack_seed(study, stack) for study in range(20) for stack in range(20)}
-    assert len(seeds) == 400
 
 
 def test_the_blocking_suits_every_batch_size_of_the_space():

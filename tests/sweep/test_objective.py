@@ -1,6 +1,3 @@
-import math
-from statistics import median
-
 import numpy as np
 import optuna
 import pytest
@@ -11,7 +8,8 @@ from model.hyperparameters import Hyperparameters
 from model.losses import LOSSES
 from model.reference import DivergedError, train
 from sweep import objective
-from sweep.objective import Objective, train_trial, trial_seed
+from sweep.objective import Objective, train_trial
+from sweep.seeds import trial_seed
 from sweep.space import DEFAULT_SPACES, NAMES, read_space
 
 SETTING = {
@@ -183,11 +181,3 @@ def test_a_divergence_is_raised_where_the_trial_is_trained(tiny_data):
     setting = Hyperparameters(**SETTING | {"learning_rate": 1e6, "l2": 1e6})
     with pytest.raises(DivergedError):
         list(train_trial(tiny_data, setting, loss="softmax", epochs=3, seed=0))
-
-
-def test_every_place_in_every_study_has_its_own_seed():
-    seeds = [trial_seed(study, position) for study in range(20) for position in range(50)]
-    assert len(set(seeds)) == 1000
-    assert all(0 <= seed < 2**32 for seed in seeds)
-    assert trial_seed(3, 4) == trial_seed(3, 4)
-    assert math.isclose(median(seeds), 2**31, rel_tol=0.1)

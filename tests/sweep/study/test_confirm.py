@@ -4,9 +4,10 @@ import pytest
 from optuna.trial import create_trial
 
 from model.hyperparameters import Hyperparameters
-from sweep.engine import Seat, blocking_of, fresh_seed, train_alone
+from sweep.engine import Seat, blocking_of, train_alone
 from sweep.errors import SweepError
 from sweep.layout import LayoutChoice
+from sweep.seeds import fresh_seed
 from sweep.space import BASELINES
 from sweep.study import attributes
 from sweep.study.confirm import Confirming
