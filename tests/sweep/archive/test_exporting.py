@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweep.archive import exporting
 from sweep.archive.container import STUDY, TRIALS, unpack
 from sweep.archive.contents import read_contents
 from sweep.archive.exporting import export_study
@@ -119,19 +118,28 @@ def test_a_trial_that_sweep_did_not_record_is_not_exported(loop, tmp_path):
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(loop, tmp_path, monkeypatch):
     file = tmp_path / "out" / "out.zip"
     file.parent.mkdir()
-    file.write_bytes(b"before")
+    export(loop, file)
+    before = file.read_bytes()
 
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting, "os", SimpleNamespace(fsync=full, getpid=os.getpid))
+    monkeypatch.setattr("sweep.outputs.os", SimpleNamespace(fsync=full, getpid=os.getpid))
     with pytest.raises(SweepError) as refused:
         export(loop, file)
     assert str(refused.value) == (
         f"{file}: cannot be written: No space left on device; choose another place with --out"
     )
     assert list(file.parent.iterdir()) == [file]
-    assert file.read_bytes() == b"before"
+    assert file.read_bytes() == before
+
+
+def test_a_file_of_somebody_elses_is_not_replaced(loop, tmp_path):
+    file = tmp_path / "out.zip"
+    file.write_bytes(b"my own")
+    with pytest.raises(SweepError, match="is there already and is no archive of sweep's"):
+        export(loop, file)
+    assert file.read_bytes() == b"my own"
 
 
 def test_a_folder_that_is_not_there_is_said(loop, tmp_path):
