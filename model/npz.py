@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write the arrays beside `path` and move them there once they are on the disk.
+def write_arrays(
+    path: Path, arrays: Mapping[str, npt.NDArray[Any]], *, durable: bool = True
+) -> None:
+    """Write the arrays beside `path` and move them there, once they are on the disk if `durable`.
 
     Raises
     ------
@@ -28,15 +30,16 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     try:
         with partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def read_arrays(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
-    """Read a file of exactly the arrays `names`; no pickle is ever opened.
+def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Read a file of exactly the arrays `names`, if given; no pickle is ever opened.
 
     Raises
     ------
@@ -51,11 +54,15 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any
         except Exception as error:
             # Hostile bytes have raised eight kinds of error in zipfile and NumPy, TypeError and
             # TokenError among them; no list of them would be complete.
-            raise ValueError(f"{path} cannot be read: {error}") from error
+            raise ValueError(f"{path} cannot be read: {error!s:.200}") from error
 
 
-def _read_archive(file: io.BufferedReader, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
+def _read_archive(
+    file: io.BufferedReader, names: Collection[str] | None
+) -> dict[str, npt.NDArray[Any]]:
     with zipfile.ZipFile(file) as archive:
+        if names is None:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
         expected = sorted(f"{name}.npy" for name in names)
         if sorted(archive.namelist()) != expected:
             raise ValueError(f"it holds {sorted(archive.namelist())}, not {expected}")

@@ -58,6 +58,22 @@ class EpochResult:
     bias: Floats
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SlotState:
+    """All that a trial in the slot of a stack carries from one pass into the next.
+
+    Attributes
+    ----------
+    first_pass : in which it began.
+    weights : (k, d) float32, in the mirror basis of its rows.
+    bias : (k,) float32.
+    """
+
+    first_pass: int
+    weights: Floats
+    bias: Floats
+
+
 class DivergedError(Exception):
     """A cost or a weight is no longer finite after `epoch`, counted from 1."""
 

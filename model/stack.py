@@ -20,6 +20,7 @@ from model.results import (
     DivergedError,
     EpochResult,
     Evaluation,
+    SlotState,
     check_images,
     check_rows,
     refuse_divergence,
@@ -122,6 +123,34 @@ class Stack:
             There is no such slot, or it holds a trial; the blocking does not suit the batch
             size; or there are flips, but no images.
         """
+        draws = self._take_in(slot, hyperparameters, self.next_pass)
+        pixels = draws.initial_weights(len(self._weights.bias), self._basis.features)
+        self._weights.put(slot, self._basis.turn(pixels))
+
+    def state(self, slot: int) -> SlotState:
+        """Where the trial in a slot stands between two passes: a copy, for `resume`."""
+        return SlotState(
+            first_pass=self._trial(slot).draws.first_pass,
+            weights=np.ascontiguousarray(self._weights.get(slot)),
+            bias=self._weights.bias[:, slot].copy(),
+        )
+
+    def resume(self, slot: int, hyperparameters: Hyperparameters, state: SlotState) -> Floats:
+        """Put a trial back into its slot: it goes on, to the bit, as if it had never left.
+
+        Raises ValueError as `start` does, and where the state is of other rows or passes. Returns
+        the weights (k, d) in pixel order.
+        """
+        if state.first_pass >= self.next_pass:
+            raise ValueError(f"no pass since {state.first_pass=}: the next is {self.next_pass}")
+        shapes = state.weights.shape, state.bias.shape
+        if shapes != (self._weights.columns.shape[1::-1], self._weights.bias.shape[:1]):
+            raise ValueError(f"weights and bias of shapes {shapes} are not of these rows")
+        self._take_in(slot, hyperparameters, state.first_pass)
+        self._weights.put(slot, state.weights, state.bias)
+        return self._basis.turn_back(state.weights)
+
+    def _take_in(self, slot: int, hyperparameters: Hyperparameters, first_pass: int) -> Draws:
         if not 0 <= slot < self.slots:
             raise ValueError(f"slot must be from 0 to {self.slots - 1}, got {slot!r}")
         if slot in self._trials:
@@ -130,10 +159,8 @@ class Stack:
         check_images(
             self._basis.features, hyperparameters.flip_probability, self._basis.image_shape
         )
-        draws = Draws(self._seed, self.next_pass, slot)
-        pixels = draws.initial_weights(len(self._weights.bias), self._basis.features)
-        self._weights.put(slot, self._basis.turn(pixels))
-        self._trials[slot] = _Trial(hyperparameters, draws)
+        self._trials[slot] = _Trial(hyperparameters, Draws(self._seed, first_pass, slot))
+        return self._trials[slot].draws
 
     def clear(self, slot: int) -> None:
         """Take the trial out of a slot, which is empty from then on.
@@ -143,10 +170,14 @@ class Stack:
         ValueError
             The slot holds no trial.
         """
-        if slot not in self._trials:
-            raise ValueError(f"slot {slot!r} holds no trial")
+        self._trial(slot)
         del self._trials[slot]
         self._weights.put(slot, 0)
+
+    def _trial(self, slot: int) -> _Trial:
+        if slot not in self._trials:
+            raise ValueError(f"slot {slot!r} holds no trial")
+        return self._trials[slot]
 
     def run_pass(self) -> dict[int, EpochResult | DivergedError]:
         """Train and evaluate every trial for one epoch.

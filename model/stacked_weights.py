@@ -34,10 +34,10 @@ class StackedWeights:
         self.bias: Floats = np.zeros((classes, slots), dtype=np.float32)
         self.scale: Floats = np.ones(slots)
 
-    def put(self, slot: int, weights: Floats | float) -> None:
-        """Begin with weights (k, d) and no bias."""
+    def put(self, slot: int, weights: Floats | float, bias: Floats | float = 0) -> None:
+        """Begin with weights (k, d) and bias (k,)."""
         self.columns[:, :, slot] = np.transpose(weights)
-        self.bias[:, slot] = 0
+        self.bias[:, slot] = bias
         self.scale[slot] = 1
 
     def get(self, slot: int) -> Floats:

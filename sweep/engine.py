@@ -18,8 +18,9 @@ from sweep.space import Range
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from model.arrays import Floats
     from model.hyperparameters import Hyperparameters
-    from model.results import DivergedError, EpochResult
+    from model.results import DivergedError, EpochResult, SlotState
     from sweep.data import Prepared
     from sweep.layout import Layout
     from sweep.settings import Settings
@@ -134,6 +135,16 @@ class Engine:
         stack, place = divmod(slot, self.layout.width)
         self._stacks[stack].start(place, hyperparameters)
 
+    def state(self, slot: int) -> SlotState:
+        """Return where the trial in a slot stands, for `resume`."""
+        stack, place = divmod(slot, self.layout.width)
+        return self._stacks[stack].state(place)
+
+    def resume(self, slot: int, hyperparameters: Hyperparameters, state: SlotState) -> Floats:
+        """Put a trial back in the pass in which it left; return its weights in pixel order."""
+        stack, place = divmod(slot, self.layout.width)
+        return self._stacks[stack].resume(place, hyperparameters, state)
+
     def clear(self, slot: int) -> None:
         """Take the trial out of a slot."""
         stack, place = divmod(slot, self.layout.width)
@@ -151,8 +162,7 @@ class Engine:
         trials = sum(len(stack.occupied) for stack in self._stacks)
         self.next_pass += 1
         if not trials:
-            for stack in self._stacks:
-                stack.run_pass()
+            list(map(Stack.run_pass, self._stacks))
             return {}
         found = list(self._threads.map(Stack.run_pass, self._stacks))
         self.operations += trials * self._operations_an_epoch

@@ -271,6 +271,39 @@ def test_a_stack_may_begin_at_any_pass():
     assert stack.next_pass == 5 + EPOCHS
 
 
+@both_losses
+def test_a_trial_put_back_into_its_slot_goes_on_as_if_it_had_never_left(loss):
+    trials = [replace(SETTING, l2=0.3), replace(SETTING, batch_size=8)]
+    unbroken = run(trials, loss=loss, passes=5)
+    first = stack_of(loss=loss)
+    for slot, one in enumerate(trials):
+        first.start(slot, one)
+    for _ in range(3):
+        first.run_pass()
+    states = [first.state(slot) for slot in range(len(trials))]
+    first.run_pass()  # a state is a copy
+    second = stack_of(loss=loss, slots=len(trials), next_pass=3)
+    for slot, one in enumerate(trials):
+        second.resume(slot, one, states[slot])
+    for expected in unbroken[3:]:
+        assert bits(second.run_pass().values()) == bits(expected.values())
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    stack = stack_of()
+    stack.start(0, SETTING)
+    with pytest.raises(ValueError, match=r"no pass since state\.first_pass=0: the next is 0"):
+        stack.resume(1, SETTING, stack.state(0))
+    stack.run_pass()
+    state = stack.state(0)
+    with pytest.raises(ValueError, match="slot 0 holds a trial"):
+        stack.resume(0, SETTING, state)
+    with pytest.raises(ValueError, match=r"shapes .* are not of these rows"):
+        stack.resume(1, SETTING, replace(state, bias=state.bias[1:]))
+    with pytest.raises(ValueError, match="slot 2 holds no trial"):
+        stack.state(2)
+
+
 def test_a_divergence_is_that_of_the_reference():
     setting = replace(SETTING, learning_rate=1e3, l2=0.1, decay_period=100)
     with pytest.raises(DivergedError) as expected:
