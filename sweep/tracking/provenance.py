@@ -10,6 +10,7 @@ from sweep.environment import environment, git_state
 if TYPE_CHECKING:
     from sweep.data import Prepared
     from sweep.settings import DataChoice
+    from sweep.tracking.news import Inputs
     from sweep.tracking.run import Run
 
 DIGEST_CHARACTERS = 36
@@ -27,25 +28,19 @@ def log_provenance(run: Run, choice: DataChoice, data: Prepared) -> None:
             **{f"git.{name}": value for name, value in git_state().items()},
         }
     )
-    _log_inputs(run, choice, data)
+    run.inputs(_inputs(choice, data))
 
 
-def _log_inputs(run: Run, choice: DataChoice, data: Prepared) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
+def _inputs(choice: DataChoice, data: Prepared) -> Inputs:
+    """Return both sets of rows as MLflow's datasets."""
     source = json.dumps({"source": choice.source, "data_digest": choice.data_digest})
-    inputs = [
-        DatasetInput(
-            dataset=Dataset(
-                name=f"{choice.name}-{context}",
-                digest=choice.split_digest[:DIGEST_CHARACTERS],
-                source_type="code",
-                source=source,
-                profile=json.dumps({"rows": len(part.labels), "features": part.rows.shape[1]}),
-            ),
-            tags=[InputTag("mlflow.data.context", context)],
-        )
+    return [
+        {
+            "name": f"{choice.name}-{context}",
+            "digest": choice.split_digest[:DIGEST_CHARACTERS],
+            "source": source,
+            "profile": json.dumps({"rows": len(part.labels), "features": part.rows.shape[1]}),
+            "context": context,
+        }
         for context, part in (("training", data.training), ("validation", data.validation))
     ]
-    with run.tracker.reaching():
-        run.tracker.client.log_inputs(run.id, datasets=inputs)

@@ -1,57 +1,52 @@
-"""One MLflow run: parameters, buffered metrics, images, files, tags and an end."""
+"""One MLflow run: parameters, metrics, images, files, tags and an end."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from contextlib import contextmanager, suppress
-from functools import cache, cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING
 
 from sweep.errors import SweepError
+from sweep.tracking.delivery import new_key
 from sweep.tracking.images import LOGGED_IMAGES, image_files, png
+from sweep.tracking.news import News, Point
+from sweep.tracking.tracker import NOTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
     from sweep.figures.weight_colours import Pixels
-    from sweep.tracking.tracker import Tracker
+    from sweep.tracking.news import Inputs
+    from sweep.tracking.tracker import Record, Tracker
 
-FLUSH_SECONDS = 20.0
-"""How long what is logged may wait: a call costs 15 ms, and 50 trials may be alive at once."""
-FLUSH_POINTS = 900
-"""MLflow takes at most 1,000 metrics, parameters and tags in a batch."""
-NOTE = "mlflow.note.content"
+FLUSH_SECONDS = 3.0
+"""How long what is logged may wait for more to travel with: a call costs 15 ms."""
+PARENT = "mlflow.parentRunId"
 
 
 class Run:
     """A run of the tracker's experiment; `create` makes a new one.
 
-    What is logged waits in memory and travels together: after `FLUSH_SECONDS` with the next
-    metrics, with `flush`, and at the `end`.
+    What is logged waits in memory and travels together, with `flush` and at the `end`.
 
     Parameters
     ----------
     tracker
         The store.
-    run_id
-        An existing run.
-    artifact_uri
-        Where its files go; asked of the store where it is not given.
+    key
+        MLflow's id of the run, or what news call one that is yet to be created.
 
     """
 
-    def __init__(self, tracker: Tracker, run_id: str, artifact_uri: str | None = None) -> None:
+    def __init__(self, tracker: Tracker, key: str) -> None:
         self.tracker = tracker
-        self.id = run_id
-        self._artifact_uri = artifact_uri
-        self._parameters: dict[str, str] = {}
-        self._metrics: list[Any] = []
-        self._tags: dict[str, str] = {}
-        self._files: dict[str, bytes] = {}
+        self.key = key
+        self._news = News(run=key)
         self._flushed = time.monotonic()
 
     @classmethod
@@ -69,24 +64,31 @@ class Run:
         if note:
             named[NOTE] = note
         if parent is not None:
-            named["mlflow.parentRunId"] = parent.id
-        with tracker.reaching():
-            run = tracker.client.create_run(tracker.experiment_id, tags=named, run_name=name)
-        return cls(tracker, run.info.run_id, run.info.artifact_uri)
+            named[PARENT] = parent.id
+        key = new_key()
+        tracker.send([News(run=key, name=name, born_with=named)])
+        return cls(tracker, key)
+
+    @property
+    def id(self) -> str:
+        """MLflow's id of the run, which has been created."""
+        known = self.known_id
+        assert known is not None, "its creation is on its way"  # noqa: S101 - ours to know
+        return known
+
+    @property
+    def known_id(self) -> str | None:
+        """MLflow's id of the run; None while its creation is on its way."""
+        return self.tracker.run_id(self.key)
 
     def parameters(self, values: Mapping[str, object]) -> None:
         """Log what the run was given; parameters cannot change later."""
-        self._parameters |= {key: str(value) for key, value in values.items()}
+        self._news.parameters |= {key: str(value) for key, value in values.items()}
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log numbers; they reach the store within seconds, or with `flush`."""
-        from mlflow.entities import Metric
-
+        """Log numbers."""
         now = int(time.time() * 1000)
-        self._metrics += [Metric(key, value, now, step) for key, value in values.items()]
-        waited = time.monotonic() - self._flushed
-        if waited >= FLUSH_SECONDS or len(self._metrics) >= FLUSH_POINTS:
-            self.flush()
+        self._news.points += [Point(key, float(value), now, step) for key, value in values.items()]
 
     def steps(self, metric: str) -> set[int]:
         """Return the steps at which the store has a value of the metric."""
@@ -96,78 +98,55 @@ class Run:
 
     def tags(self, values: Mapping[str, object]) -> None:
         """Set tags under `sweep.`; they reach the store after all that was logged before."""
-        self._tags |= {f"sweep.{key}": str(value) for key, value in values.items()}
+        self._news.tags |= {f"sweep.{key}": str(value) for key, value in values.items()}
 
     def note(self, markdown: str) -> None:
         """Replace the run's description."""
-        self._tags[NOTE] = markdown
+        self._news.tags[NOTE] = markdown
 
-    def weights_image(self, image: Pixels, step: int) -> None:
-        """Log one (height, width, 3) uint8 image; the UI shows a slider over the steps.
+    def inputs(self, values: Inputs) -> None:
+        """Log the data sets that the run uses."""
+        self._news.inputs += values
 
-        It is the only image key: any other file under `images/` makes the UI show none.
+    def weights_image(self, image: Image, step: int) -> None:
+        """Log one image; the UI shows a slider over the steps.
+
+        A second image of a step takes the place of the first. It is the only image key: any other
+        file under `images/` makes the UI show none.
         """
         with self.tracker.timings.part("figures"):
-            self._files |= image_files(image, "weights", step)
-        self._tags[LOGGED_IMAGES] = "True"
+            self._news.files |= image_files(image, "weights", step)
+        self._news.tags[LOGGED_IMAGES] = "True"
 
-    def figure(self, figure: Figure | Pixels, path: str) -> None:
-        """Log a figure, or the pixels of one, as a PNG artifact."""
+    def figure(self, figure: Figure | Image | Pixels, path: str) -> None:
+        """Log a figure, drawn or not, as a PNG artifact."""
         with self.tracker.timings.part("figures"):
-            self._files[path] = png(_pixels(figure))
+            self._news.files[path] = png(_image(figure))
 
     def file(self, path: Path, folder: str) -> None:
         """Log a copy of a file as an artifact."""
-        self._files[f"{folder}/{path.name}"] = path.read_bytes()
+        self._news.files[f"{folder}/{path.name}"] = path.read_bytes()
+
+    def take_news(self) -> News:
+        """Return what waits, which the receiver sends."""
+        news, self._news = self._news, News(run=self.key)
+        self._flushed = time.monotonic()
+        return news
 
     def flush(self) -> None:
-        """Send what waits: the files first and the tags last, so that a tag can vouch for all."""
-        self._flushed = time.monotonic()
-        if self._files:
-            with self.tracker.reaching():
-                self._send_files(self._files)
-            self._files = {}
-        while self._parameters or self._metrics or self._tags:
-            self._send_batch()
+        """Send what waits."""
+        if self._news:
+            self.tracker.send([self.take_news()])
 
-    def _send_files(self, files: Mapping[str, bytes]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            for path, content in files.items():
-                place = Path(folder, path)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(content)
-            self._artifacts.log_artifacts(folder)
-
-    @cached_property
-    def _artifacts(self) -> Any:
-        """The run's files; the client would read the whole run to find them."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        uri = self._artifact_uri or self.tracker.client.get_run(self.id).info.artifact_uri
-        return get_artifact_repository(uri, tracking_uri=self.tracker.uri)
-
-    def _send_batch(self) -> None:
-        """Send one batch; MLflow commits its parameters, its metrics and its tags in this order."""
-        from mlflow.entities import Param, RunTag
-
-        metrics, later = self._metrics[:FLUSH_POINTS], self._metrics[FLUSH_POINTS:]
-        tags = {} if later else self._tags
-        with self.tracker.reaching():
-            self.tracker.client.log_batch(
-                self.id,
-                metrics=metrics,
-                params=[Param(key, value) for key, value in self._parameters.items()],
-                tags=[RunTag(key, value) for key, value in tags.items()],
-                synchronous=True,
-            )
-        # Only now: what did not arrive stays here.
-        self._metrics, self._parameters = later, {}
-        self._tags = self._tags if later else {}
+    def flush_when_due(self) -> None:
+        """Send what has waited long enough."""
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
 
     def resume(self) -> None:
         """Mark the run as running again."""
-        with self.tracker.reaching():
-            self.tracker.client.update_run(self.id, status="RUNNING")
+        self._news.status = "RUNNING"
+        self.flush()
 
     @contextmanager
     def ended_if_broken(self) -> Iterator[None]:
@@ -179,11 +158,10 @@ class Run:
                 self.end("FAILED")
             raise
 
-    def end(self, status: str) -> None:
-        """Send what waits and end the run: FINISHED, KILLED or FAILED."""
-        self.flush()
-        with self.tracker.reaching():
-            self.tracker.client.set_terminated(self.id, status)
+    def end(self, status: str, record: Record = lambda _: None) -> None:
+        """Send what waits and end the run: FINISHED, KILLED or FAILED; see `Courier.post`."""
+        self._news.status = status
+        self.tracker.send([self.take_news()], record)
 
 
 @cache
@@ -194,10 +172,12 @@ def _context() -> dict[str, str]:
     return dict(resolve_tags())
 
 
-def _pixels(figure: Figure | Pixels) -> Pixels:
+def _image(figure: Figure | Image | Pixels) -> Image:
     import numpy as np
+    from matplotlib.figure import Figure
+    from PIL.Image import fromarray
 
-    if isinstance(figure, np.ndarray):
-        return figure
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]  # of Agg
+    if isinstance(figure, Figure):
+        figure.canvas.draw()
+        return fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])  # type: ignore[attr-defined]  # of Agg
+    return fromarray(figure) if isinstance(figure, np.ndarray) else figure

@@ -8,25 +8,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from sweep.databases import make_whole
-from sweep.errors import StoreUnreachableError, SweepError
+from sweep.errors import SweepError
 from sweep.timings import Timings
+from sweep.tracking.address import database_path, mask
+from sweep.tracking.contact import first_contact, in_one_line
+from sweep.tracking.delivery import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
+
+    from sweep.tracking.news import News
+
+    Record = Callable[[int], None]
+    Post = Callable[[Sequence[News], Record], None]
 
 DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+NOTE = "mlflow.note.content"
+"""The tag that the pages show as a description."""
 DRIVERS = {"psycopg": "'psycopg[binary]'", "MySQLdb": "mysqlclient"}
 """What pip calls the modules that SQLAlchemy looks for."""
-FIRST_CONTACT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 class Tracker:
@@ -58,13 +69,14 @@ class Tracker:
         self.timings = timings if timings is not None else Timings()
         with first_contact(self.uri):
             self.client = _client(self.uri)
-            _make_database(self.uri)
             self.experiment_id = self._find_or_create_experiment()
+        self._delivery = Delivery(self.client, self.experiment_id)
+        self._post: Post | None = None
 
     def _find_or_create_experiment(self) -> str:
         found = self.client.get_experiment_by_name(self.experiment)
         if found is None:
-            database = _sqlite_path(self.uri)
+            database = database_path(self.uri)
             beside = None if database is None else database.parent.resolve() / "artifacts"
             location = None if beside is None else beside.as_uri()
             return self.client.create_experiment(self.experiment, artifact_location=location)
@@ -75,10 +87,43 @@ class Tracker:
             )
         return str(found.experiment_id)
 
+    def files_in(self) -> Path | None:
+        """Return the folder of the runs' files; None where a server or a cloud has them."""
+        with self.reaching():
+            place = urlsplit(self.client.get_experiment(self.experiment_id).artifact_location)
+        return Path(url2pathname(place.path)) if place.scheme in ("", "file") else None
+
+    def send(self, letter: Sequence[News], record: Record = lambda _: None) -> None:
+        """Send news of some runs: at once, or by the courier that there is, see `Courier.post`."""
+        if self._post is not None:
+            self._post(letter, record)
+            return
+        record(0)
+        with self.timings.part("tracking"):
+            self.deliver(letter)
+
+    def send_by(self, post: Post | None) -> None:
+        """Hand news to `post` from now on; with None, to the store itself."""
+        self._post = post
+
+    def deliver(self, letter: Sequence[News], *, again: bool = False) -> None:
+        """Hand news to the store; `again` where some of it may have arrived before."""
+        with in_one_line(self.uri):
+            self._delivery.deliver(letter, again=again)
+
+    def describe(self, markdown: str) -> None:
+        """Replace the experiment's description."""
+        with self.reaching():
+            self.client.set_experiment_tag(self.experiment_id, NOTE, markdown)
+
+    def run_id(self, key: str) -> str | None:
+        """Return MLflow's id of the run that news name so; None until it is created."""
+        return self._delivery.run_id(key)
+
     @contextmanager
     def reaching(self) -> Iterator[None]:
         """Time a block that talks to the store, and turn its failure into one line."""
-        with self.timings.part("tracking"), _in_one_line(self.uri):
+        with self.timings.part("tracking"), in_one_line(self.uri):
             yield
 
     def runs(self, **tags: object) -> list[MlflowRun]:
@@ -102,7 +147,7 @@ class Tracker:
 
 def _make_database(uri: str) -> None:
     """Make the SQLite file of an address as a whole; MLflow's migrations take seconds."""
-    database = _sqlite_path(uri)
+    database = database_path(uri)
     if database is not None and database.parent.is_dir():
         make_whole(database, _migrate)
 
@@ -122,7 +167,7 @@ def tracking_uri(uri: str | None) -> str:
 
 def newest_experiment(uri: str, name: str | None = None) -> str:
     """Return the id of the named experiment, or of the newest; nothing is created."""
-    database = _sqlite_path(uri)
+    database = database_path(uri)
     missing = SweepError(
         f"no runs of {name or 'any experiment'} in {mask(uri, uri)}; begin some with "
         "`sweep run --loss softmax --trials 50`"
@@ -137,27 +182,6 @@ def newest_experiment(uri: str, name: str | None = None) -> str:
     return ids[0]
 
 
-def _sqlite_path(uri: str) -> Path | None:
-    return Path(urlsplit(uri).path.removeprefix("/")) if uri.startswith("sqlite:") else None
-
-
-def mask(text: str, uri: str) -> str:
-    """Return `text` without the user name and password that `uri` carries."""
-    login = _login(uri)
-    return text.replace(login, "***@") if login else text
-
-
-def without_login(uri: str) -> str:
-    """Return the address alone, fit to be shown and opened."""
-    return uri.replace(_login(uri), "", 1)
-
-
-def _login(uri: str) -> str:
-    """Return `user:password@`; empty where the address has none."""
-    login, at, _ = urlsplit(uri).netloc.rpartition("@")
-    return login + at
-
-
 def _client(uri: str) -> MlflowClient:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -167,12 +191,16 @@ def _client(uri: str) -> MlflowClient:
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # its import sets it to INFO
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks, of ours too
     if uri == DEFAULT_URI:
         Path("mlruns").mkdir(exist_ok=True)
     try:
+        _make_database(uri)  # before a client, which would make it in its place
         mlflow.set_tracking_uri(uri)  # the model flavours know no client, only this
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except MlflowException as error:
+        if database_path(uri) is not None:
+            raise  # of another schema, or damaged: the address is right
         raise SweepError(
             f"not a tracking address that MLflow takes: {mask(uri, uri)!r}; "
             f"write e.g. {DEFAULT_URI} or http://127.0.0.1:5000 with --tracking-uri"
@@ -182,47 +210,3 @@ def _client(uri: str) -> MlflowClient:
         raise SweepError(
             f"{mask(uri, uri)}: its driver {error.name!r} is not installed; `pip install {package}`"
         ) from error
-
-
-@contextmanager
-def first_contact(uri: str) -> Iterator[None]:
-    """Give up on a store that does not answer within seconds, not after MLflow's minutes."""
-    with _environment(FIRST_CONTACT), _in_one_line(uri):
-        yield
-
-
-@contextmanager
-def _in_one_line(uri: str) -> Iterator[None]:
-    """Turn a failing store into one line that says which and why, without its password."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise StoreUnreachableError(
-            f"MLflow at {mask(uri, uri)} does not do as asked: {mask(_reason(error), uri)}; "
-            "check that it is up and has space, then run the same command again"
-        ) from error
-
-
-def _reason(error: BaseException) -> str:
-    """Return what the system said where an `OSError` lies beneath, else the first line."""
-    beneath: BaseException | None = error
-    while beneath is not None:
-        if isinstance(beneath, OSError) and beneath.strerror:
-            return beneath.strerror
-        beneath = beneath.__cause__ or beneath.__context__
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables that the user has not set, for the length of a block."""
-    fresh = {name: value for name, value in values.items() if name not in os.environ}
-    os.environ.update(fresh)
-    try:
-        yield
-    finally:
-        for name in fresh:
-            del os.environ[name]

@@ -8,14 +8,7 @@ from PIL import Image
 
 from sweep.errors import StoreUnreachableError
 from sweep.figures.style import new_figure
-from sweep.tracking.run import FLUSH_POINTS, FLUSH_SECONDS, Run
-from sweep.tracking.tracker import Tracker
-
-
-@pytest.fixture
-def tracker(workspace):
-    del workspace
-    return Tracker("digits")
+from sweep.tracking.run import FLUSH_SECONDS, Run
 
 
 @pytest.fixture
@@ -25,15 +18,10 @@ def run(tracker):
 
 @pytest.fixture
 def sent(run, monkeypatch):
-    """Return the batches of metrics that reached the store, as (name, step, value)."""
-    batches = []
-
-    def log_batch(run_id, metrics=(), **_):
-        assert run_id == run.id
-        batches.append([(metric.key, metric.step, metric.value) for metric in metrics])
-
-    monkeypatch.setattr(run.tracker.client, "log_batch", log_batch)
-    return batches
+    """Return the letters that are handed over."""
+    letters = []
+    monkeypatch.setattr(run.tracker, "send", lambda letter, *_: letters.append(letter))
+    return letters
 
 
 @pytest.fixture
@@ -44,82 +32,73 @@ def clock(monkeypatch):
     return times
 
 
-def test_metrics_wait_and_are_sent_together(run, sent, clock):
-    run._flushed = clock[-1]
+def test_what_is_logged_waits_and_travels_together(run, sent, workspace, monkeypatch):
+    monkeypatch.setattr("sweep.tracking.run.time.time", lambda: 5.0)
+    (workspace / "a.txt").write_text("text")
+    run.parameters({"epochs": 5})
     for step in range(1, 101):
-        run.metrics({"val/loss": 1 / step, "val/accuracy": 0.5}, step)
+        run.metrics({"val/loss": 1 / step, "val/accuracy": 1}, step)
+    run.tags({"data": "digits"})
+    run.note("so")
+    run.inputs([{"name": "digits"}])
+    run.file(workspace / "a.txt", "folder")
     assert sent == []
     run.flush()
-    (batch,) = sent
-    assert len(batch) == 200
-    assert batch[:2] == [("val/loss", 1, 1.0), ("val/accuracy", 1, 0.5)]
+    ((news,),) = sent
+    assert len(news.points) == 200
+    assert news.points[:2] == [("val/loss", 1.0, 5000, 1), ("val/accuracy", 1.0, 5000, 1)]
+    assert (news.run, news.name, news.status) == (run.key, None, None)
+    assert news.parameters == {"epochs": "5"}
+    assert news.tags == {"sweep.data": "digits", "mlflow.note.content": "so"}
+    assert news.inputs == [{"name": "digits"}]
+    assert news.files == {"folder/a.txt": b"text"}
 
 
-def test_metrics_that_have_waited_long_enough_are_sent_with_the_next_ones(run, sent, clock):
+def test_what_has_waited_long_enough_is_sent(run, sent, clock):
+    run.flush()
     run._flushed = clock[-1]
     run.metrics({"val/loss": 1.0}, 1)
+    run.flush_when_due()
+    assert sent == []
     clock.append(FLUSH_SECONDS)
+    run.flush_when_due()
     run.metrics({"val/loss": 0.5}, 2)
-    run.metrics({"val/loss": 0.25}, 3)
-    assert [len(batch) for batch in sent] == [2]
-
-
-def test_no_batch_is_larger_than_mlflow_takes(run, sent, clock):
-    run._flushed = clock[-1]
-    run.metrics({f"metric {n}": float(n) for n in range(2 * FLUSH_POINTS + 1)})
-    assert [len(batch) for batch in sent] == [FLUSH_POINTS, FLUSH_POINTS, 1]
+    run.flush_when_due()
+    assert [[len(news.points) for news in letter] for letter in sent] == [[1]]
 
 
 def test_nothing_is_sent_where_nothing_waits(run, sent):
     run.flush()
+    clock = run._flushed
     run.flush()
     assert sent == []
+    assert run._flushed == clock
 
 
-def test_parameters_metrics_tags_and_the_note_travel_in_one_batch(run, monkeypatch):
-    batches = []
-    monkeypatch.setattr(run.tracker.client, "log_batch", lambda *_, **each: batches.append(each))
-    run.parameters({"epochs": 5})
-    run.tags({"data": "digits"})
+def test_whoever_takes_the_news_sends_them_and_they_are_news_no_more(run, sent):
     run.metrics({"val/loss": 1.0}, 1)
-    run.note("so")
+    news = run.take_news()
+    assert [point.value for point in news.points] == [1.0]
+    assert not run.take_news()
     run.flush()
-    (batch,) = batches
-    assert [(each.key, each.value) for each in batch["params"]] == [("epochs", "5")]
-    assert [each.key for each in batch["metrics"]] == ["val/loss"]
-    assert [each.key for each in batch["tags"]] == ["sweep.data", "mlflow.note.content"]
+    assert sent == []
+    run.metrics({"val/loss": 0.5}, 2)
+    assert len(news.points) == 1
 
 
-def test_tags_come_with_the_last_batch_and_after_the_files(run, monkeypatch):
-    sent = []
-
-    def log_batch(_, metrics, tags, **__):
-        sent.append((len(metrics), len(tags)))
-
-    monkeypatch.setattr(run.tracker.client, "log_batch", log_batch)
-    monkeypatch.setattr(run, "_send_files", lambda files: sent.append(sorted(files)))
-    run.tags({"whole": True})
-    run.figure(np.zeros((2, 2, 3), np.uint8), "figures/a.png")
-    run._metrics = ["a metric"] * (FLUSH_POINTS + 1)
-    run.flush()
-    assert sent == [["figures/a.png"], (FLUSH_POINTS, 0), (1, 1)]
-
-
-def test_mlflow_commits_the_tags_of_a_batch_after_its_metrics(run, monkeypatch):
-    def break_down(*_):
-        raise OSError("disk is full")
-
-    monkeypatch.setattr(
-        "mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore._log_metrics", break_down
-    )
-    run.parameters({"epochs": 5})
+def test_a_run_whose_creation_is_on_its_way_takes_news_and_has_no_id_yet(tracker):
+    letters = []
+    tracker.send_by(lambda letter, _: letters.append(letter))
+    run = Run.create(tracker, "a run", tags={})
     run.metrics({"val/loss": 1.0}, 1)
-    run.tags({"whole": True})
-    with pytest.raises(StoreUnreachableError):
-        run.flush()
-    kept = run.tracker.client.get_run(run.id).data
-    assert kept.params == {"epochs": "5"}
-    assert "sweep.whole" not in kept.tags
+    run.end("FINISHED")
+    assert run.known_id is None
+    with pytest.raises(AssertionError, match="its creation is on its way"):
+        _ = run.id
+    for letter in letters:
+        tracker.deliver(letter)
+    assert tracker.client.get_run(run.id).info.status == "FINISHED"
+    assert run.steps("val/loss") == {1}
 
 
 def test_the_end_sends_what_waits_and_sets_the_status(run):
@@ -172,10 +151,11 @@ def test_a_run_knows_who_ran_what_though_it_is_looked_up_once(run, tracker):
 
 def test_images_figures_and_files_are_kept_as_artifacts(run, workspace):
     (workspace / "a.txt").write_text("text")
-    image = np.zeros((4, 4, 3), np.uint8)
+    pixels = np.zeros((4, 4, 3), np.uint8)
     for step in (1, 20):
-        run.weights_image(image, step)
-    run.figure(image, "figures/a.png")
+        run.weights_image(Image.fromarray(pixels), step)
+    run.figure(pixels, "figures/a.png")
+    run.figure(Image.fromarray(pixels), "figures/c.png")
     figure = new_figure(40, 20)
     run.figure(figure, "figures/b.png")
     run.file(workspace / "a.txt", "folder")
@@ -186,7 +166,7 @@ def test_images_figures_and_files_are_kept_as_artifacts(run, workspace):
     assert all(name.startswith("images/weights+step+") for name in names)
     folder = Path(run.tracker.client.get_run(run.id).info.artifact_uri.removeprefix("file://"))
     assert (folder / "folder" / "a.txt").read_text() == "text"
-    for name, size in (("a.png", (4, 4)), ("b.png", (40, 20))):
+    for name, size in (("a.png", (4, 4)), ("b.png", (40, 20)), ("c.png", (4, 4))):
         with Image.open(folder / "figures" / name) as drawn:
             assert drawn.size == size
 
@@ -212,7 +192,7 @@ def test_files_that_find_no_room_are_said_in_one_line(run, monkeypatch):
 
 def test_a_run_that_is_gone_is_said_in_one_line(run):
     run.tracker.client.delete_run(run.id)
-    run.metrics({"val/loss": 0.5})
+    run.tags({"ending": "complete"})
     with pytest.raises(StoreUnreachableError) as failed:
         run.flush()
     assert "\n" not in str(failed.value)

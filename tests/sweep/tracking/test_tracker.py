@@ -1,20 +1,11 @@
 import os
 
 import pytest
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import OperationalError
 
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.timings import Timings
-from sweep.tracking.tracker import (
-    DEFAULT_URI,
-    Tracker,
-    first_contact,
-    mask,
-    newest_experiment,
-    tracking_uri,
-    without_login,
-)
+from sweep.tracking.news import News
+from sweep.tracking.tracker import DEFAULT_URI, Tracker, newest_experiment, tracking_uri
 
 WITH_LOGIN = "http://me:s3cr%40t@127.0.0.1:9/base"
 
@@ -34,22 +25,6 @@ def test_the_address_given_counts_before_the_environments_and_the_default(
     if environment is not None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", environment)
     assert tracking_uri(given) == counts
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        (WITH_LOGIN, "http://***@127.0.0.1:9/base"),
-        ("postgresql://me:pass@word@host/db", "postgresql://***@host/db"),
-        ("http://token@host", "http://***@host"),
-        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-        (DEFAULT_URI, DEFAULT_URI),
-    ],
-)
-def test_what_is_shown_of_an_address_has_no_login(uri, shown):
-    assert mask(uri, uri) == shown
-    assert mask(f"at {uri}: no", uri) == f"at {shown}: no"
-    assert without_login(uri) == shown.replace("***@", "")
 
 
 def test_the_experiment_is_made_once_and_its_artifacts_lie_beside_the_store(workspace):
@@ -120,26 +95,6 @@ def test_a_refused_port_is_said_at_once_in_one_line_without_the_password(
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
-def test_what_lies_beneath_a_failure_is_told(workspace):
-    tracker = Tracker("digits")
-    for error, reason in (
-        (OSError(28, "No space left on device"), "No space left on device"),
-        (OperationalError("UPDATE", {}, Exception("disk is full")), "(builtins.Exception) disk"),
-        (OSError(), "OSError"),
-    ):
-        with pytest.raises(StoreUnreachableError) as failed, tracker.reaching():
-            raise error
-        assert f"sqlite:///mlruns/mlflow.db does not do as asked: {reason}" in str(failed.value)
-        assert "\n" not in str(failed.value)
-    assert (workspace / "mlruns").exists()
-
-
-def test_what_is_no_failure_of_the_store_is_left_as_it_is(workspace):
-    del workspace
-    with pytest.raises(KeyError), Tracker("digits").reaching():
-        raise KeyError("ours")
-
-
 def test_time_in_the_store_is_added_to_the_timings_given(workspace):
     del workspace
     timings = Timings()
@@ -167,10 +122,24 @@ def test_where_there_are_no_runs_the_way_to_some_is_told_and_nothing_is_made(wor
     assert not (workspace / "none.db").exists()
 
 
-def test_a_password_that_the_store_repeats_is_left_out():
-    with pytest.raises(StoreUnreachableError) as failed, first_contact(WITH_LOGIN):
-        raise MlflowException(f"API request to {WITH_LOGIN}/api failed")
-    assert str(failed.value).startswith(
-        "MLflow at http://***@127.0.0.1:9/base does not do as asked: "
-        "API request to http://***@127.0.0.1:9/base/api failed; "
-    )
+def test_what_is_sent_reaches_the_store_at_once_or_whoever_is_to_send_it(workspace):
+    del workspace
+    tracker, posted = Tracker("digits"), []
+    tracker.send_by(lambda letter, _: posted.append(letter))
+    tracker.send([News(run="new-1", name="one")])
+    assert tracker.runs() == []
+    assert tracker.run_id("new-1") is None
+    tracker.send_by(None)
+    tracker.send(posted[0])
+    (run,) = tracker.runs()
+    assert tracker.run_id("new-1") == run.info.run_id
+    assert tracker.run_id(run.info.run_id) == run.info.run_id
+    assert len(posted) == 1
+
+
+def test_the_files_of_runs_lie_beside_the_database_and_a_server_keeps_its_own(workspace):
+    assert Tracker("tiny").files_in() == workspace.resolve() / "mlruns" / "artifacts"
+    tracker = Tracker("other")
+    elsewhere = tracker.client.create_experiment("kept", artifact_location="mlflow-artifacts:/7")
+    tracker.experiment_id = elsewhere
+    assert tracker.files_in() is None
