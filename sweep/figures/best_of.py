@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from sweep.figures.lettering import fit, headline, label, say_instead
+from sweep.figures.lettering import fit, headline, label, say_instead, with_unit
 from sweep.figures.side_by_side import WIDTH, legend, looks
 from sweep.figures.style import dress, new_figure, styled
 
@@ -52,7 +52,7 @@ def best_of_figure(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel("trials k")
-    fit(axes.set_ylabel(label(objective)), 0.6 * figure.bbox.height)
+    fit(axes.set_ylabel(with_unit(objective)), 0.6 * figure.bbox.height)
     legend(axes)
     return figure
 

@@ -6,7 +6,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
-from sweep.figures.lettering import headline, label
+from sweep.figures.lettering import headline, label, with_unit
 from sweep.figures.style import BLUE, GREY, VERMILLION, dress, new_figure, styled
 from sweep.statistics.intervals import t_half_width
 
@@ -41,7 +41,7 @@ def confirmation_figure(rows: Sequence[Row], *, objective: str, title: str) -> F
         _draw(axes, place, row)
     axes.set_yticks(range(len(rows)), [label(row.name) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(label(objective))
+    axes.set_xlabel(with_unit(objective))
     return figure
 
 

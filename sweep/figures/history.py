@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from sweep.figures.lettering import fit, headline, label, say_instead
+from sweep.figures.lettering import fit, headline, say_instead, with_unit
 from sweep.figures.style import BLUE, GREEN, PALE, VERMILLION, dress, new_figure, styled
-from sweep.figures.trials import Direction, Result, best, caption, complete, pruned
+from sweep.figures.trials import (
+    Direction,
+    Result,
+    best,
+    caption,
+    complete,
+    name_of_best,
+    pruned,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +54,7 @@ def history_figure(
     if finished:
         _best_so_far(axes, finished, direction, chosen)
     axes.set_xlabel("trial")
-    fit(axes.set_ylabel(label(objective)), 0.6 * figure.bbox.height)
+    fit(axes.set_ylabel(with_unit(objective)), 0.6 * figure.bbox.height)
     axes.xaxis.set_major_locator(
         MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
     )
@@ -81,5 +89,5 @@ def _best_so_far(
         color=VERMILLION,
         markersize=14,
         markeredgecolor="white",
-        label=f"best: trial {winner.trial.number}",
+        label=name_of_best(results, direction, chosen),
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LABEL_LIMIT: Final = 80
 ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 POINTS_PER_INCH: Final = 72
+UNITS: Final = {"accuracy": "fraction of rows", "loss": "nats", "cost": "nats"}
 
 
 def label(text: object) -> str:
@@ -35,6 +36,12 @@ def label(text: object) -> str:
     if len(visible) > LABEL_LIMIT:
         visible = visible[: LABEL_LIMIT - 1] + ELLIPSIS
     return "".join(sign if ord(sign) in _drawable() else "?" for sign in visible)
+
+
+def with_unit(metric: str) -> str:
+    """A metric's name as it can be drawn, with the unit that its kind has."""
+    unit = next((unit for kind, unit in UNITS.items() if metric.endswith(kind)), None)
+    return label(metric) if unit is None else f"{label(metric)} ({unit})"
 
 
 def headline(figure: Figure, title: str, caption: str) -> None:

@@ -43,7 +43,9 @@ def parallel_figure(
     axes = figure.subplots()
     axes.set_axis_off()
     headline(
-        figure, "Parameters of the complete trials", caption(trials, direction, objective, chosen)
+        figure,
+        f"Hyperparameters and {label(objective)} of the complete trials",
+        caption(trials, direction, objective, chosen),
     )
     if not results or not parameters:
         say_instead(axes, "no parameter varied" if results else "no complete trial")

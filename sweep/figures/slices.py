@@ -9,7 +9,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
-from sweep.figures.lettering import fit, fit_ticks, headline, label, say_instead
+from sweep.figures.lettering import (
+    fit,
+    fit_ticks,
+    headline,
+    label,
+    say_instead,
+    with_unit,
+)
 from sweep.figures.scale import Scale
 from sweep.figures.style import GREY, SEQUENTIAL, TEXT_SIZE, VERMILLION, dress, new_figure, styled
 from sweep.figures.trials import Direction, Result, best, caption, complete, varied
@@ -42,7 +49,8 @@ def slice_figure(
     columns = min(MOST_COLUMNS, max(1, len(parameters)))
     rows = max(1, math.ceil(len(parameters) / columns))
     figure = new_figure(900, 120 + 240 * rows, layout="constrained")
-    headline(figure, "Objective by parameter", caption(trials, direction, objective, chosen))
+    title = f"{label(objective)} by hyperparameter"
+    headline(figure, title, caption(trials, direction, objective, chosen))
     panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
     if not parameters:
         say_instead(panels[0], "no parameter varied" if results else "no complete trial")
@@ -53,7 +61,7 @@ def slice_figure(
         _points(axes, name, results, best(results, direction, chosen), colours)
     for spare in panels[len(parameters) :]:
         spare.set_axis_off()
-    fit(figure.supylabel(label(objective), fontsize=TEXT_SIZE), 0.6 * figure.bbox.height)
+    fit(figure.supylabel(with_unit(objective), fontsize=TEXT_SIZE), 0.6 * figure.bbox.height)
     if len(results) > 1:
         shown = ScalarMappable(colours, SEQUENTIAL)
         bar = figure.colorbar(shown, ax=panels, label="trial", fraction=0.03, aspect=40)

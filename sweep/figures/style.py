@@ -26,6 +26,8 @@ PALE: Final = "#9A9A9A"
 HAIRLINE: Final = "#E4E4E4"
 SEQUENTIAL: Final = "viridis_r"  # dark is more, since pale yellow is lost on white
 
+FAMILIES: Final = ("Blues", "Oranges", "Greens", "Purples")
+
 DPI: Final = 100
 FONT: Final = "DejaVu Sans"  # comes with matplotlib, so a figure looks the same everywhere
 TEXT_SIZE: Final = 10.0
@@ -75,7 +77,8 @@ def new_figure(width: int, height: int, *, layout: Literal["constrained"] | None
 def drawn(figure: Figure) -> Pixels:
     """What a figure looks like, uint8 (height, width, 3)."""
     figure.canvas.draw()
-    return np.array(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]  # of Agg
+    shown = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]  # of Agg
+    return shown[..., :3].copy()
 
 
 def dress(axes: Axes) -> None:
@@ -99,7 +102,10 @@ def dress(axes: Axes) -> None:
     )
 
 
-def result_colours(count: int) -> list[str]:
-    """Colours as "#rrggbb" for results in order, the best first and darkest."""
-    shades = colormaps[SEQUENTIAL](np.linspace(1, 0.1, count))  # the palest is lost on white
-    return [to_hex(shade) for shade in shades]
+def result_colours(count: int, family: int = 0) -> list[str]:
+    """Colours as "#rrggbb" for results in order, the best first and darkest.
+
+    Results of another family have another hue: that of the `FAMILIES` whose turn it is.
+    """
+    scale = colormaps[FAMILIES[family % len(FAMILIES)]]
+    return [to_hex(shade) for shade in scale(np.linspace(1, 0.4, count))]  # paler is lost on white

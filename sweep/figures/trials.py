@@ -76,8 +76,16 @@ def caption(
     finished = complete(trials)
     if not finished:
         return counts
-    trial, value = best(finished, direction, chosen)
-    return f"{counts}. Best: trial {trial.number}, {label(objective)} {value:.4g}"
+    value = best(finished, direction, chosen).value
+    told = name_of_best(finished, direction, chosen)
+    return f"{counts}. {told.capitalize()}, {label(objective)} {value:.4g}"
+
+
+def name_of_best(results: Sequence[Result], direction: Direction, chosen: int | None) -> str:
+    """What the result of `best` is: "best: trial 7" or, where another value is better, "chosen"."""
+    winner, highest = best(results, direction, chosen), best(results, direction)
+    word = "best" if winner.value == highest.value else "chosen"
+    return f"{word}: trial {winner.trial.number}"
 
 
 def varied(results: Sequence[Result]) -> dict[str, BaseDistribution]:

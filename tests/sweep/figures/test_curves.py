@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -9,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.figures.curves import _empty, curves_figure, spread
+from sweep.figures.curves import (
+    BESIDE,
+    KINDS,
+    PANEL_WIDTH,
+    ROOM,
+    SIZE,
+    _empty,
+    curves_figure,
+    spread,
+)
 from sweep.figures.style import BLUE, VERMILLION
 
 EPOCHS = np.arange(1, 11)
@@ -37,8 +45,27 @@ def panels(curves):
     return losses, accuracies
 
 
-def names(axes):
-    return [text.get_text() for text in axes.texts]
+@pytest.fixture
+def beside(monkeypatch):
+    """Return what is written beside the panels of loss and of accuracy: height and words."""
+
+    def written(curves):
+        seen = []
+        with monkeypatch.context() as patch:
+            patch.setattr("sweep.figures.curves.write", lambda *given, **_: seen.append(given[1:]))
+            curves_figure(curves, title="trial 7")
+        title, *ends = seen
+        assert title[2] == "trial 7"
+        middle = SIZE[0] / 2
+        return tuple(
+            [(y, words) for x, y, words in ends if (x > middle) == right] for right in (False, True)
+        )
+
+    return written
+
+
+def names(ends):
+    return [words for _, words in ends]
 
 
 def test_the_figure_is_an_rgb_image_of_its_size():
@@ -68,8 +95,8 @@ def test_training_is_blue_validation_red_and_cost_dashed():
     assert [line.get_linestyle() for line in lines] == ["-", "-", "--", "--", "-", "-"]
 
 
-def test_the_last_value_of_every_line_stands_beside_it_with_its_name():
-    losses, accuracies = panels(CURVES)
+def test_the_last_value_of_every_line_stands_beside_it_with_its_name(beside):
+    losses, accuracies = beside(CURVES)
     assert names(losses) == [
         "0.2000 training",
         "0.2200 validation",
@@ -79,12 +106,19 @@ def test_the_last_value_of_every_line_stands_beside_it_with_its_name():
     assert names(accuracies) == ["40.0 training", "35.0 validation"]
 
 
-def test_names_do_not_overlap_even_where_the_lines_meet():
+def test_a_name_stands_as_high_as_the_last_value_of_its_line(beside):
+    _, ((height, _),) = beside({"val/accuracy": [0.1, 0.5]})
+    _, axes = _empty().axes
+    _, wanted = axes.transData.transform((2, 50.0))
+    assert height == pytest.approx(SIZE[1] - wanted, abs=0.5)
+
+
+def test_names_do_not_overlap_even_where_the_lines_meet(beside):
     same = {key: [3.0, 1.0] for key in ("train/loss", "val/loss", "train/cost", "val/cost")}
-    losses, _ = panels(same)
-    boxes = sorted((text.get_window_extent() for text in losses.texts), key=lambda box: box.y0)
-    assert len(boxes) == 4
-    assert all(lower.y1 <= upper.y0 + 1 for lower, upper in pairwise(boxes))
+    losses, _ = beside(same)
+    heights = sorted(height for height, _ in losses)
+    assert len(heights) == 4
+    assert np.diff(heights).min() >= 15
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 10])
@@ -105,17 +139,18 @@ def test_one_epoch_is_drawn_as_points():
 def test_missing_curves_draw_no_line_and_an_empty_panel_says_so():
     losses, accuracies = panels({"val/loss": [2.0, 1.0, 0.5], "train/loss": []})
     assert len(losses.lines) == 1
-    assert names(accuracies) == ["no values"]
+    assert [text.get_text() for text in accuracies.texts] == ["no values"]
     assert not accuracies.axison
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 1e308])
-def test_a_value_that_is_not_finite_leaves_a_gap_and_no_name(bad):
-    losses, _ = panels({"train/loss": [2.0, bad, 1.5, bad]})
+def test_a_value_that_is_not_finite_leaves_a_gap_and_no_name(bad, beside):
+    curves = {"train/loss": [2.0, bad, 1.5, bad]}
+    losses, _ = panels(curves)
     (line,) = losses.lines
     assert np.isnan(line.get_ydata()).tolist() == [False, True, False, True]
     assert line.get_markevery() == [2]
-    assert names(losses) == ["1.500 training"]
+    assert names(beside(curves)[0]) == ["1.500 training"]
 
 
 @pytest.mark.parametrize(
@@ -125,10 +160,13 @@ def test_a_value_that_is_not_finite_leaves_a_gap_and_no_name(bad):
 def test_nothing_is_clipped_and_the_panels_stay_apart(epochs, title, scale, fits):
     losses = {key: scale * values[:epochs] for key, values in CURVES.items() if "acc" not in key}
     accuracies = {key: values[:epochs] for key, values in CURVES.items() if "acc" in key}
-    curves_figure(losses | accuracies, title=title)
+    shown = curves_figure(losses | accuracies, title=title)
     assert fits(_empty())
     left, right = (axes.get_tightbbox() for axes in _empty().axes)
-    assert left.x1 < right.x0
+    assert left.x1 < KINDS[0].left + PANEL_WIDTH + BESIDE
+    assert KINDS[0].left + PANEL_WIDTH + BESIDE + ROOM < right.x0
+    for edge in (shown[:2], shown[-2:], shown[:, :2], shown[:, -2:]):
+        assert (edge == 255).all()
 
 
 @pytest.mark.parametrize("start", [2.3, 2.302585])

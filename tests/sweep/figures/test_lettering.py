@@ -15,6 +15,7 @@ from sweep.figures.lettering import (
     label,
     say_instead,
     shortened,
+    with_unit,
     write,
 )
 from sweep.figures.style import INK, new_figure, styled
@@ -35,6 +36,18 @@ def test_a_character_that_the_font_lacks_becomes_a_question_mark():
 
 def test_a_label_may_be_of_anything():
     assert [label(thing) for thing in (25, None, True, 0.5)] == ["25", "None", "True", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("val/accuracy", "val/accuracy (fraction of rows)"),
+        ("val/loss", "val/loss (nats)"),
+        ("trial", "trial"),
+    ],
+)
+def test_a_metric_is_told_with_its_unit_where_that_is_known(metric, words):
+    assert with_unit(metric) == words
 
 
 @given(st.text())

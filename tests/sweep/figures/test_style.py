@@ -9,7 +9,7 @@ import pytest
 
 from sweep.figures.curves import curves_figure
 from sweep.figures.importance import importance_figure
-from sweep.figures.style import drawn, dress, new_figure
+from sweep.figures.style import FAMILIES, drawn, dress, new_figure, result_colours
 
 DRAW_ALL = """
 import sys
@@ -101,3 +101,20 @@ def test_dressed_axes_have_no_frame_above_and_to_the_right():
         "left",
         "bottom",
     ]
+
+
+def test_the_best_result_is_the_darkest_and_the_worst_is_not_lost_on_white():
+    for family in range(len(FAMILIES)):
+        shades = [sum(mpl.colors.to_rgb(shade)) for shade in result_colours(5, family=family)]
+        assert shades == sorted(shades)
+        assert shades[-1] < 2.4
+
+
+def test_families_of_results_have_different_hues_and_take_turns():
+    best = [result_colours(3, family=turn)[0] for turn in range(len(FAMILIES) + 1)]
+    assert len(set(best)) == len(FAMILIES)
+    assert best[-1] == best[0]
+
+
+def test_no_results_have_no_colours():
+    assert result_colours(0) == []

@@ -4,7 +4,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from sweep.figures.trials import best, caption, complete, pruned, varied
+from sweep.figures.trials import best, caption, complete, name_of_best, pruned, varied
 
 
 def numbers(results):
@@ -91,3 +91,13 @@ def test_the_position_of_a_choice_is_its_index(trial):
     (result,) = complete([trial(0, 0.1, batch_size=200, l2=0.01)])
     assert result.position("batch_size") == 3
     assert result.position("l2") == 0.01
+
+
+@pytest.mark.parametrize(
+    ("chosen", "name"), [(None, "best: trial 1"), (1, "best: trial 1"), (0, "chosen: trial 0")]
+)
+def test_a_chosen_trial_is_called_the_best_only_where_it_is(trial, chosen, name):
+    results = complete([trial(0, 0.1), trial(1, 0.2)])
+    assert name_of_best(results, "maximize", chosen) == name
+    told = caption([result.trial for result in results], "maximize", "val/accuracy", chosen)
+    assert f". {name.capitalize()}, val/accuracy 0." in told

@@ -5,10 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.figures.weight_colours import colour_limit, weight_images
+from sweep.figures.weight_colours import (
+    FULL,
+    GREYS,
+    colour_limit,
+    coloured,
+    palette,
+    weight_values,
+)
 
 MID = 128  # 0.5 of 255, rounded to even
 LIGHT_GREY = (221, 220, 219)
+
+
+def weight_images(weights, image_shape):
+    """Return the colours (k, height, width, 3) on the scale that suits the weights, and it."""
+    values = weight_values(weights, image_shape)
+    limit = colour_limit(values)
+    colours = coloured(values / limit)
+    return (colours if image_shape[0] == 3 else palette()[colours]), limit
 
 
 def test_three_channels_of_weight_zero_are_mid_grey():
@@ -89,6 +104,21 @@ def test_turning_the_signs_turns_the_colours():
     images, _ = weight_images(weights, (3, 2, 2))
     turned, _ = weight_images(-weights, (3, 2, 2))
     assert np.abs(images.astype(int) + turned - 255).max() <= 1
+
+
+def test_what_lies_beyond_the_limit_gets_its_colour():
+    inside = coloured(np.array([[[-1.0, 1.0]]]))
+    np.testing.assert_array_equal(coloured(np.array([[[-7.0, np.inf]]])), inside)
+    np.testing.assert_array_equal(inside, [[[0, 2 * FULL]]])
+
+
+def test_the_palette_of_256_colours_ends_in_greys_from_black_to_white():
+    colours = palette()
+    assert (colours.shape, colours.dtype) == ((256, 3), np.uint8)
+    greys = colours[-GREYS:]
+    assert (greys == greys[:, :1]).all()
+    assert (greys[0, 0], greys[-1, 0]) == (0, 255)
+    assert tuple(colours[FULL]) == LIGHT_GREY
 
 
 def test_the_weights_are_left_as_they_were():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sweep.figures.lettering import label
 from sweep.figures.mosaic import Grid
 from sweep.figures.weights import weights_figure, weights_montage
 
@@ -13,10 +14,12 @@ def weights(classes, image_shape):
     return np.random.default_rng(0).standard_normal((classes, int(np.prod(image_shape))))
 
 
-def test_the_montage_of_ten_classes_is_an_rgb_image_of_two_rows():
-    montage = weights_montage(weights(10, (3, 32, 32)), NAMES, (3, 32, 32))
-    assert montage.dtype == np.uint8
-    assert montage.shape == (388, 848, 3)
+@pytest.mark.parametrize("image_shape", [(3, 32, 32), (1, 8, 8)])
+def test_the_montage_of_ten_classes_is_an_rgb_image_and_nearly_square(image_shape):
+    montage = weights_montage(weights(10, image_shape), NAMES, image_shape)
+    height, width, channels = montage.shape
+    assert (montage.dtype, channels) == (np.uint8, 3)
+    assert 1 <= width / height < 1.2
 
 
 def test_a_red_class_and_a_blue_class_are_seen_red_and_blue():
@@ -47,7 +50,7 @@ def test_any_number_of_classes_and_any_image_shape_make_a_montage(classes, image
     names = [f"class {i}" for i in range(classes)]
     montage = weights_montage(weights(classes, image_shape), names, image_shape)
     assert montage.ndim == 3
-    assert montage.shape[1] <= 1000
+    assert max(montage.shape) <= 1000
     assert len(np.unique(montage)) > 2
 
 
@@ -55,6 +58,19 @@ def test_weights_that_are_all_zero_make_a_grey_montage():
     montage = weights_montage(np.zeros((10, 192)), NAMES, (3, 8, 8))
     left, top = Grid.of(10, 8, 8).corner(0)
     assert (montage[top : top + 100, left : left + 100] == 128).all()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_limit_that_is_given_decides_the_colours(channels):
+    shape = (channels, 8, 8)
+    values = weights(10, shape)
+    pale, same = (
+        weights_montage(scale * values, NAMES, shape, limit=scale * 9) for scale in (1, 3)
+    )
+    np.testing.assert_array_equal(pale, same)
+    left, top = Grid.of(10, 8, 8).corner(0)
+    area = np.s_[top : top + 100, left : left + 100]
+    assert pale[area].std() < weights_montage(values, NAMES, shape)[area].std()
 
 
 def test_one_name_too_few_is_refused():
@@ -75,7 +91,7 @@ def test_one_channel_has_a_colour_bar_that_is_symmetric_about_zero():
     values = weights(10, (1, 8, 8))
     montage = weights_montage(values, NAMES, (1, 8, 8))
     drawn = weights_figure(values, NAMES, (1, 8, 8), title="digits").astype(int)
-    left, top, bottom = montage.shape[1] + 16, 40 + 8 + 22, 40 + montage.shape[0] - 8
+    left, top, bottom = montage.shape[1] + 16, 40 + 16, 40 + montage.shape[0] - 16
     red, blue = drawn[top, left], drawn[bottom - 1, left]
     assert red[0] > red[2]
     assert blue[2] > blue[0]
@@ -89,16 +105,29 @@ def test_the_colour_bar_names_its_ends_and_its_middle():
     written = np.flatnonzero((drawn[40:-28, bar:] < 128).any(axis=(1, 2)))
     lines = np.split(written, np.flatnonzero(np.diff(written) > 1) + 1)
     middles = [(line[0] + line[-1]) / 2 for line in lines]
-    top, bottom = 8 + 22, len(drawn) - 40 - 28 - 8
+    top, bottom = 16, len(drawn) - 40 - 28 - 16
     assert middles == pytest.approx([top, (top + bottom) / 2, bottom], abs=3)
 
 
-def test_three_channels_have_no_colour_bar_but_a_caption_with_the_scale(monkeypatch):
+@pytest.mark.parametrize(
+    ("limit", "scale"), [(None, "0.25, for all classes"), (0.5, "0.5, for all classes and epochs")]
+)
+def test_three_channels_have_no_colour_bar_but_a_caption_with_the_scale(monkeypatch, limit, scale):
     written = []
     monkeypatch.setattr("sweep.figures.weights.write", lambda *given, **_: written.append(given[3]))
-    weights_figure(np.full((10, 192), 0.25), NAMES, (3, 8, 8), title="weights")
-    caption = "weight 0 is mid grey, full colour from \N{PLUS-MINUS SIGN}0.25"
-    assert written == ["weights", caption]
+    weights_figure(np.full((10, 192), 0.25), NAMES, (3, 8, 8), title="trial 7", limit=limit)
+    caption = f"weight 0 is mid grey, full colour from \N{PLUS-MINUS SIGN}{scale}"
+    assert written == ["trial 7: weights of each class", caption]
+
+
+@pytest.mark.parametrize("image_shape", [(1, 8, 8), (3, 8, 8)])
+def test_the_longest_caption_is_written_in_full(monkeypatch, image_shape):
+    written = []
+    monkeypatch.setattr(
+        "sweep.figures.weights.write", lambda *given, **_: written.append(label(given[3]))
+    )
+    weights_figure(weights(10, image_shape), NAMES, image_shape, title="t", limit=1.23e-05)
+    assert written[1].endswith("and epochs")
 
 
 @pytest.mark.parametrize(
