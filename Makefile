@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint types check bench results clean
+.PHONY: help install run ui test lint types check audit bench results clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1	\2/' | expand -t 12
@@ -34,6 +34,9 @@ types: $(INSTALLED) ## Check the types
 	$(BIN)/mypy
 
 check: lint types test ## What CI runs: lint, types, tests
+
+audit: ## Look the pinned packages up among known vulnerabilities
+	.ci/audit
 
 bench: $(INSTALLED) ## Measure speed, each benchmark in its small form (under five minutes)
 	$(BIN)/python benchmarks/efficiency.py --small

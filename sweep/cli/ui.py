@@ -26,41 +26,69 @@ if TYPE_CHECKING:
     type=click.IntRange(1024, 65535),
     default=5000,
     show_default=True,
-    help="Port on 127.0.0.1; the next free one if something else listens there.",
+    help="Port to listen on; the next free one if something else does already.",
+)
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; any but 127.0.0.1 takes --allowed-hosts and a login.",
+)
+@click.option(
+    "--allowed-hosts",
+    metavar="NAMES",
+    help="Names of this machine in others' browsers, e.g. lab.example.org; asks for a login.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the link, and open nothing.")
 @click.option("--optuna", is_flag=True, help="Open optuna-dashboard, an extra, instead of MLflow.")
 @tracking_option
 def ui(
     names: tuple[str, ...],
+    *,
     port: int,
-    no_browser: bool,  # noqa: FBT001 - click calls it by name
-    optuna: bool,  # noqa: FBT001 - click calls it by name
+    host: str,
+    allowed_hosts: str | None,
+    no_browser: bool,
+    optuna: bool,
     tracking_uri: str | None,
 ) -> None:
     """Start MLflow's pages for this folder's runs, and open them in a browser.
 
     With STUDY they open on its dashboard, with two studies on one that lays them side by side; else
     on all runs of the newest experiment. Ctrl-C ends the server.
+
+    The pages are for this machine alone. With --allowed-hosts they ask for a login, which comes
+    from MLFLOW_AUTH_ADMIN_USERNAME and MLFLOW_AUTH_ADMIN_PASSWORD or is asked for; without TLS in
+    front of them they are for a network that you trust.
     """
-    from sweep.tracking.pages import link
+    from sweep.cli.login import settle_access
+    from sweep.tracking.access import HOST
+    from sweep.tracking.address import without_login
+    from sweep.tracking.pages import link, run_link
     from sweep.tracking.server import serving
-    from sweep.tracking.tracker import newest_experiment, without_login
+    from sweep.tracking.tracker import newest_experiment
     from sweep.tracking.tracker import tracking_uri as resolve
 
+    if optuna and (allowed_hosts is not None or host != HOST):
+        raise click.UsageError(f"optuna-dashboard has no login: it stays on {HOST}.")
+    access = settle_access(host, allowed_hosts)
     studies = _studies(names)
     if optuna:
         _optuna(studies, port, no_browser=no_browser)
         return
     uri = resolve(tracking_uri)
     experiment_id = newest_experiment(uri, studies[0].settings.data.name if studies else None)
-    view = _view(studies, uri)
+    view, runs = _view(studies, uri)
     if uri.startswith("http"):
         click.echo(link(without_login(uri), experiment_id, view))
         return
-    with serving(uri, port, experiment_id) as server:
+    with serving(uri, port, experiment_id, access) as server:
         if server.process is None:
             click.echo(f"A server of these runs is there already: {server.address}", err=True)
+        for name, run_id in runs.items():
+            page = run_link(server.address, experiment_id, run_id)
+            click.echo(f"The best of {name} after each trial: {page}", err=True)
         _show(server, link(server.address, experiment_id, view), no_browser=no_browser)
 
 
@@ -74,15 +102,28 @@ def _studies(names: Sequence[str]) -> list[OpenStudy]:
     return [load_study(name, open_storage()) for name in names]
 
 
-def _view(studies: Sequence[OpenStudy], uri: str) -> str | None:
-    """See to it that MLflow has the dashboard of one or two studies; return its key."""
-    from sweep.study.dashboard import ensure_pair_view, ensure_view
+def _view(studies: Sequence[OpenStudy], uri: str) -> tuple[str | None, dict[str, str]]:
+    """See to it that MLflow has the dashboard of one or two studies.
+
+    Returns
+    -------
+    tuple
+        The key of the dashboard, and the run of each study by the study's name.
+
+    """
+    from sweep.study.dashboard import colour_runs, ensure_pair_view, ensure_view
     from sweep.tracking.saved_view import TESTED_MLFLOW, untested_mlflow
     from sweep.tracking.tracker import Tracker
 
     if not studies:
-        return None
+        return None, {}
     first, *rest = studies
+    tracker = Tracker(first.settings.data.name, uri=uri)
+    runs = {
+        study.name: run.info.run_id
+        for study in studies
+        for run in tracker.runs(role="study", **study.tags)
+    }
     untested = untested_mlflow()
     if untested is not None:
         click.echo(
@@ -90,9 +131,11 @@ def _view(studies: Sequence[OpenStudy], uri: str) -> str | None:
             "the link opens the plain page of runs.",
             err=True,
         )
-        return None
-    tracker = Tracker(first.settings.data.name, uri=uri)
-    return ensure_pair_view(tracker, (first, rest[0])) if rest else ensure_view(tracker, first)
+        return None, runs
+    key = ensure_pair_view(tracker, (first, rest[0])) if rest else ensure_view(tracker, first)
+    for study in studies:
+        colour_runs(tracker, study)
+    return key, runs
 
 
 def _optuna(studies: Sequence[OpenStudy], port: int, *, no_browser: bool) -> None:

@@ -84,13 +84,17 @@ def ensure_pair_view(tracker: Tracker, studies: tuple[OpenStudy, OpenStudy]) -> 
 def colour_runs(tracker: Tracker, study: OpenStudy) -> None:
     """Give the trials' points and curves on the page their colours: the better, the darker.
 
-    Ranks decide, not values, so that the best are told apart; what is not complete is grey.
+    A run has one colour on all pages, so each study has a hue of its own, told by its turn in the
+    experiment. Ranks decide, not values, so that the best are told apart; what ended otherwise is
+    grey.
     """
     complete = [trial.number for trial in ranked(study) if ending(trial) == Ending.COMPLETE]
-    shades = result_colours(len(complete))
-    colours = dict(zip(complete, shades, strict=True))
+    turns = [run.data.tags.get("sweep.study_id") for run in tracker.runs(role="study")]
+    turn = turns.index(study.identity) if study.identity in turns else len(turns)
+    shades = dict(zip(complete, result_colours(len(complete), family=turn), strict=True))
+    colours = {trial.number: PALE for trial in study.trials() if ending(trial)} | shades
     for run in tracker.runs(role="trial", **study.tags):
-        colour = colours.get(int(run.data.tags["sweep.trial"]), PALE)
-        if run.data.tags.get(RUN_COLOUR) != colour:
+        colour = colours.get(int(run.data.tags["sweep.trial"]))
+        if colour is not None and run.data.tags.get(RUN_COLOUR) != colour:
             with tracker.reaching():
                 tracker.client.set_tag(run.info.run_id, RUN_COLOUR, colour)

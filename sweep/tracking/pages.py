@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
 
 from sweep.errors import SweepError
+from sweep.tracking.access import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HOST = "127.0.0.1"
 PORTS_TRIED = 100
 ANSWER_SECONDS = 3
+TRAINING = {"workflowType": "machine_learning"}
+"""Part of every link: without it the pages show GenAI."""
 DIRECT = build_opener(ProxyHandler({}))
 """A proxy of the environment knows nothing of our 127.0.0.1."""
 
@@ -28,43 +31,53 @@ class Place:
 
     port: int
     served: bool = False
+    host: str = HOST
 
     @property
     def address(self) -> str:
-        """Where a browser finds it."""
-        return f"http://{HOST}:{self.port}"
+        """Where this machine finds it."""
+        return f"http://{self.host}:{self.port}"
 
 
 def link(address: str, experiment_id: str, view: str | None = None) -> str:
-    """Return the page of an experiment's runs, with the view of that key.
-
-    Without its `workflowType` the UI shows GenAI.
-    """
-    query = {"workflowType": "machine_learning"}
+    """Return the page of an experiment's runs, with the view of that key."""
+    query = TRAINING
     if view is not None:
-        query |= {"viewStateShareKey": view, "compareRunsMode": "CHART"}
+        query = query | {"viewStateShareKey": view, "compareRunsMode": "CHART"}
     return f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
 
 
-def find_place(wanted: int, has_it: Callable[[str], bool] = lambda _: False) -> Place:
+def run_link(address: str, experiment_id: str, run_id: str) -> str:
+    """Return the page of a run's charts."""
+    page = f"experiments/{experiment_id}/runs/{run_id}/model-metrics"
+    return f"{address.rstrip('/')}/#/{page}?{urlencode(TRAINING)}"
+
+
+def find_place(
+    wanted: int, has_it: Callable[[str], bool] = lambda _: False, host: str = HOST
+) -> Place:
     """Return the first port from `wanted` on that is free, or whose server `has_it`."""
     for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
-        place = Place(port)
-        if _is_free(port):
+        place = Place(port, host=host)
+        if _is_free(place):
             return place
         if has_it(place.address):
-            return Place(port, served=True)
+            return Place(port, served=True, host=host)
     raise SweepError(
         f"no free port from {wanted} to {wanted + PORTS_TRIED - 1}; name another with --port"
     )
 
 
-def _is_free(port: int) -> bool:
+def _is_free(place: Place) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
-        except OSError:
+            probe.bind((place.host, place.port))
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise SweepError(
+                    f"{place.host} is no address of this machine; name one of its own with --host"
+                ) from error
             return False
     return True
 
@@ -76,7 +89,7 @@ def has_pages_of(address: str, uri: str, experiment_id: str) -> bool:
     """
     import mlflow
 
-    from sweep.tracking.tracker import first_contact
+    from sweep.tracking.contact import first_contact
 
     names = ("name", "artifact_location", "creation_time")
     page = f"{address}/ajax-api/2.0/mlflow/experiments/get?experiment_id={experiment_id}"

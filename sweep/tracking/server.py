@@ -1,4 +1,4 @@
-"""Servers of pages, on this machine only and ended with everything they started."""
+"""Servers of pages, ended with everything they started."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http.client import HTTPException
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sweep.errors import SweepError
-from sweep.tracking.pages import DIRECT, HOST, Place, find_place, has_pages_of
+from sweep.tracking.access import HOST, Access
+from sweep.tracking.guard import guarding
+from sweep.tracking.pages import DIRECT, Place, find_place, has_pages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +28,13 @@ OPTUNA_PAGES = (
     "import os, optuna_dashboard;"
     "optuna_dashboard.run_server("
     f"os.environ['SWEEP_OPTUNA_STORAGE'], '{HOST}', int(os.environ['SWEEP_OPTUNA_PORT']))"
+)
+WATCH = (
+    "import os, signal, sys, time;"
+    "sys.stdin.read();"
+    "os.killpg(int(sys.argv[1]), signal.SIGTERM);"
+    f"time.sleep({GRACE_SECONDS});"
+    "os.killpg(int(sys.argv[1]), signal.SIGKILL)"
 )
 
 
@@ -58,25 +67,36 @@ class Server:
 
 
 @contextmanager
-def serving(uri: str, wanted_port: int, experiment_id: str) -> Iterator[Server]:
+def serving(
+    uri: str, wanted_port: int, experiment_id: str, access: Access | None = None
+) -> Iterator[Server]:
     """Serve a tracking store for the length of a block, or use the server that does so already.
 
-    One worker, because four answer more slowly on SQLite; no job runner, which is not needed and
-    was a way in. The address goes through the environment: it may hold a password, and arguments
-    are visible to everybody on the machine.
+    Where others get in it is always a server of our own, with its own login. The store's address
+    goes through the environment: it may hold a password, and arguments are visible to everybody
+    on the machine.
     """
-    place = find_place(wanted_port, partial(has_pages_of, uri=uri, experiment_id=experiment_id))
+    access = access or Access()
+    serves = partial(has_pages_of, uri=uri, experiment_id=experiment_id)
+    if access.login is None:
+        place = find_place(wanted_port, serves)
+    else:
+        place = find_place(wanted_port, host=access.host)
     if place.served:
         yield Server(place.address, None)
         return
-    environment = {
-        "MLFLOW_BACKEND_STORE_URI": uri,
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    command = ["-m", "mlflow", "server", "--host", HOST, "--port", str(place.port)]
-    with _running("MLflow", [*command, "--workers", "1"], environment, place, "health") as server:
-        yield server
+    reached = Place(place.port, host=access.reached)
+    with (
+        guarding(access, place.port) as (arguments, environment),
+        _running(
+            "MLflow",
+            ["-m", "mlflow", "server", *arguments],
+            environment | {"MLFLOW_BACKEND_STORE_URI": uri},
+            reached,
+            "health",
+        ) as server,
+    ):
+        yield replace(server, address=f"http://{access.names[0]}:{place.port}")
 
 
 @contextmanager
@@ -88,8 +108,9 @@ def serving_optuna(storage: str, wanted_port: int) -> Iterator[Server]:
             "or leave --optuna out for MLflow's pages"
         )
     place = find_place(wanted_port)
-    environment = {"SWEEP_OPTUNA_STORAGE": storage, "SWEEP_OPTUNA_PORT": str(place.port)}
+    asked = {"SWEEP_OPTUNA_STORAGE": storage, "SWEEP_OPTUNA_PORT": str(place.port)}
     command = ["-c", OPTUNA_PAGES]
+    environment = {**os.environ, **asked}
     with _running("optuna-dashboard", command, environment, place, "api/meta") as server:
         yield server
 
@@ -103,19 +124,34 @@ def _running(
     before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
     process = subprocess.Popen(  # noqa: S603 - our own interpreter, fixed arguments
         [sys.executable, *arguments],
-        env={**os.environ, **environment},
+        env=dict(environment),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     server = Server(place.address, process, name)
     try:
-        _await_answer(server, process, page)
-        yield server
+        with _outlived_by_none(process):
+            _await_answer(server, process, page)
+            yield server
     finally:
         _end_group(process)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _outlived_by_none(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End the process's group with this one, even if that is killed: its end closes a pipe."""
+    with subprocess.Popen(  # noqa: S603 - our own interpreter, fixed arguments
+        [sys.executable, "-S", "-c", WATCH, str(process.pid)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    ) as watch:
+        try:
+            yield
+        finally:
+            watch.kill()
 
 
 def _end(number: int, _frame: object) -> None:

@@ -29,6 +29,10 @@ RESULTS = {"val-accuracy": "best/val_accuracy", "val-loss": "val/loss"}
 """For each objective the metric that a chart shows as a trial's result."""
 SHOWN = 2
 """How many hyperparameters get a chart of their own."""
+WEIGHTS_SECTION = "Weights, the best trial last"
+"""Said of the page's first ten trials; of two studies those of the better one come first."""
+IMAGES_HEIGHT = 1350
+"""Pixels for ten images in rows of three; in less the last is hidden, which is the best."""
 TRIALS_ONLY = "tags.`sweep.role` = 'trial'"
 
 
@@ -78,9 +82,9 @@ def study_view(
         ),
         ("Learning curves", 2, 360, _learning_curves()),
         (
-            "Weights, the best trial last",
+            WEIGHTS_SECTION,
             1,
-            760,
+            IMAGES_HEIGHT,
             _images(settings, image_step),
         ),
     )
@@ -115,9 +119,9 @@ def pair_view(
         ("Hyperparameters", 2, 360, _scatters(first, list(varied), result)),
         ("Learning curves", 2, 360, _learning_curves()),
         (
-            f"Weights of {first.study}, the best last",
+            WEIGHTS_SECTION,
             1,
-            760,
+            IMAGES_HEIGHT,
             _images(first, first.epochs),
         ),
     )
@@ -179,5 +183,4 @@ def _page(settings: Settings, conditions: Sequence[str]) -> dict[str, Any]:
         "selectedColumns": ["attributes.`Duration`", "tags.`sweep.ending`", *columns],
         "runsHiddenMode": "SHOW_ALL",  # the default shows the charts of ten runs
         "hideEmptyCharts": True,
-        "autoRefreshEnabled": True,
     }

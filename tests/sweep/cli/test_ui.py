@@ -13,6 +13,7 @@ import pytest
 
 from sweep.cli import ui
 from sweep.study.passes import Budget
+from sweep.tracking.access import Access
 from sweep.tracking.tracker import Tracker
 
 
@@ -51,7 +52,8 @@ def test_the_server_answers_and_all_of_it_ends_with_the_command(workspace, taken
     ) as command:  # fmt: skip
         link = command.stdout.readline().strip()
         children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
-        (server,) = [int(child) for child in children if os.getpgid(int(child)) == int(child)]
+        server, watch = map(int, children)
+        assert [os.getpgid(each) for each in (server, watch)] == [server, watch]
         with urlopen(link.partition("#")[0] + "health") as answer:  # noqa: S310 - our own address
             assert (answer.status, answer.read()) == (200, b"OK")
         assert members(server)
@@ -59,7 +61,7 @@ def test_the_server_answers_and_all_of_it_ends_with_the_command(workspace, taken
         _, said = command.communicate(timeout=30)
     assert command.returncode == 143
     assert said == "Ctrl-C ends the server.\n"
-    assert members(server) == []
+    assert members(server) == members(watch) == []
 
     assert urlsplit(link).port > taken
     page = urlsplit(link).fragment
@@ -111,7 +113,7 @@ def test_without_a_study_the_newest_experiment_is_opened_and_ctrl_c_ends_in_orde
     assert said.exit_code == 0
     page = f"http://127.0.0.1:5001/#/experiments/{newest}/runs?workflowType=machine_learning"
     assert (said.stdout, said.stderr) == (f"{page}\n", "Ctrl-C ends the server.\n")
-    assert served == [("sqlite:///mlruns/mlflow.db", 5001, newest)]
+    assert served == [("sqlite:///mlruns/mlflow.db", 5001, newest, Access())]
     assert opened == [page]
 
 
@@ -120,8 +122,14 @@ def test_with_a_study_its_dashboard_is_opened_which_is_there_by_then(
 ):
     del in_copied_study
     said = invoke("ui", "digits-softmax")
-    assert (said.exit_code, said.stderr) == (0, "Ctrl-C ends the server.\n")
-    (_, port, experiment_id), *_ = served
+    (_, port, experiment_id, _), *_ = served
+    (run,) = Tracker("digits").runs(role="study")
+    assert said.exit_code == 0
+    assert said.stderr == (
+        "The best of digits-softmax after each trial: http://127.0.0.1:5000/#/experiments/"
+        f"{experiment_id}/runs/{run.info.run_id}/model-metrics?workflowType=machine_learning\n"
+        "Ctrl-C ends the server.\n"
+    )
     query = dict(parse_qsl(urlsplit(said.stdout.strip().replace("#", "")).query))
     tags = Tracker("digits").client.get_experiment(experiment_id).tags
     assert f"mlflow.sharedViewState.{query['viewStateShareKey']}" in tags
@@ -137,7 +145,8 @@ def test_two_studies_are_laid_side_by_side(tiny_study, no_figures, invoke, serve
     said = invoke("ui", "one", "two")
     assert said.exit_code == 0
     experiment = Tracker("tiny").client.get_experiment_by_name("tiny")
-    names = {json.loads(value)["name"] for value in experiment.tags.values()}
+    views = [value for name, value in experiment.tags.items() if name != "mlflow.note.content"]
+    names = {json.loads(value)["name"] for value in views}
     assert names == {"one: dashboard", "two: dashboard", "one beside two"}
 
 
@@ -157,9 +166,9 @@ def test_an_untested_mlflow_is_said_and_its_plain_page_opened(
     said = invoke("ui", "digits-softmax")
     assert said.exit_code == 0
     assert "viewStateShareKey" not in said.stdout
-    assert said.stderr == (
+    assert said.stderr.startswith(
         "MLflow 3.99.1 is installed, and the dashboards were tested with 3.17: the link opens the "
-        "plain page of runs.\nCtrl-C ends the server.\n"
+        "plain page of runs.\n"
     )
 
 
@@ -220,6 +229,16 @@ def test_a_server_elsewhere_is_only_linked_to_and_without_its_login(
         "https://runs.example/#/experiments/7/runs?workflowType=machine_learning\n"
     )
     assert (served, opened) == ([], [])
+
+
+def test_the_trials_of_a_study_have_their_colours_by_then(in_copied_study, invoke, served):
+    del in_copied_study, served
+    tracker = Tracker("digits")
+    (first, *_) = tracker.runs(role="trial")
+    colour = first.data.tags["mlflow.runColor"]
+    tracker.client.delete_tag(first.info.run_id, "mlflow.runColor")
+    invoke("ui", "digits-softmax")
+    assert tracker.client.get_run(first.info.run_id).data.tags["mlflow.runColor"] == colour
 
 
 def test_optunas_dashboard_opens_on_the_study(recorded_study, invoke, served, opened):

@@ -3,13 +3,14 @@ import json
 import pytest
 
 from sweep.errors import SweepError
-from sweep.figures.style import PALE
+from sweep.figures.style import PALE, result_colours
 from sweep.layout import LayoutChoice
 from sweep.study import dashboard
 from sweep.study.dashboard import RUN_COLOUR, colour_runs, ensure_pair_view, ensure_view
 from sweep.study.ending import Ending
 from sweep.study.passes import Budget
 from sweep.study.results import ending, ranked
+from sweep.tracking.run import Run
 from sweep.tracking.saved_view import TAG
 
 
@@ -125,3 +126,41 @@ def test_colours_that_are_right_are_not_written_again(loop, no_figures, monkeypa
     colour_runs(loop.tracker, loop.study)
     monkeypatch.setattr(loop.tracker.client, "set_tag", None)
     colour_runs(loop.tracker, loop.study)
+
+
+def test_each_study_of_an_experiment_has_a_hue_of_its_own(tiny_study, no_figures):
+    del no_figures
+    loops = [tiny_study(study_name=name) for name in ("one", "two")]
+    for loop in loops:
+        loop.run(Budget(2))
+        colour_runs(loop.tracker, loop.study)
+    best = {
+        run.data.tags["sweep.study"]: run.data.tags[RUN_COLOUR]
+        for loop in loops
+        for run in loop.tracker.runs(role="trial", study=loop.study.name)
+        if int(run.data.tags["sweep.trial"]) == ranked(loop.study)[0].number
+    }
+    assert best == {"one": result_colours(2)[0], "two": result_colours(2, family=1)[0]}
+
+
+def test_the_hue_of_a_study_stays_when_another_begins(tiny_study, no_figures):
+    del no_figures
+    first = tiny_study(study_name="one")
+    first.run(Budget(2))
+
+    def colours():
+        colour_runs(first.tracker, first.study)
+        runs = first.tracker.runs(role="trial", study="one")
+        return {run.info.run_id: run.data.tags[RUN_COLOUR] for run in runs}
+
+    before = colours()
+    tiny_study(study_name="two").run(Budget(1))
+    assert colours() == before
+
+
+def test_a_trial_in_training_has_no_colour_yet(loop):
+    run = Run.create(
+        loop.tracker, "trial-000", tags={"role": "trial", "trial": 0, **loop.study.tags}
+    )
+    colour_runs(loop.tracker, loop.study)
+    assert RUN_COLOUR not in loop.tracker.client.get_run(run.id).data.tags

@@ -10,8 +10,8 @@ from urllib.request import urlopen
 import pytest
 
 from sweep.errors import SweepError
-from sweep.tracking import server
-from sweep.tracking.pages import HOST
+from sweep.tracking import guard, server
+from sweep.tracking.access import HOST, Access, Login
 from sweep.tracking.server import Server, serving, serving_optuna
 
 
@@ -34,7 +34,9 @@ def process(monkeypatch, script):
     given = {}
     popen = subprocess.Popen
 
-    def start(command, *, env, **options):
+    def start(command, *, env=None, **options):
+        if server.WATCH in command:
+            return popen(command, **options)
         given.update(command=command, env=env)
         return popen([sys.executable, "-c", script, *command[3:]], env=env, **options)
 
@@ -61,6 +63,14 @@ open("child", "w").write(str(child.pid))
 )
 
 
+STARTS_ANOTHER = """
+import subprocess, time
+child = subprocess.Popen(["sleep", "600"])
+open("child", "w").write(str(child.pid))
+time.sleep(600)
+"""
+
+
 def test_an_address_with_a_password_is_handed_on_where_nobody_sees_it(monkeypatch, taken):
     given = process(monkeypatch, ANSWERS)
     uri = "postgresql://me:s3cret@127.0.0.1/db"
@@ -72,6 +82,20 @@ def test_an_address_with_a_password_is_handed_on_where_nobody_sees_it(monkeypatc
     assert not any("s3cret" in part for part in given["command"])
     assert given["command"][:4] == [sys.executable, "-m", "mlflow", "server"]
     assert given["command"][4:6] == ["--host", "127.0.0.1"]
+
+
+@pytest.mark.skipif(guard.find_spec("flask_wtf") is None, reason="Flask-WTF is not installed")
+def test_where_others_get_in_the_server_is_our_own_and_named_as_they_call_it(monkeypatch, taken):
+    monkeypatch.setattr(server, "has_pages_of", lambda *_, **__: True)
+    given = process(monkeypatch, ANSWERS)
+    login = Login(name="me", password="long enough 77")  # noqa: S106 - opens nothing
+    access = Access(names=("lab.example.org", HOST), login=login)
+    with serving("sqlite:///x.db", taken, "1", access) as running:
+        port = int(running.address.removeprefix("http://lab.example.org:"))
+        assert port > taken
+        assert running.process is not None
+    assert given["command"][-2:] == ["--app-name", "basic-auth"]
+    assert not any("long enough" in part for part in given["command"])
 
 
 def test_what_the_server_started_ends_with_it(monkeypatch, tmp_path, taken):
@@ -94,6 +118,31 @@ def alive(pid):
     except FileNotFoundError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_what_the_server_started_ends_though_the_one_who_began_it_is_killed(tmp_path):
+    script = (
+        "import subprocess, sys, time\n"
+        "from sweep.tracking.server import _outlived_by_none\n"
+        f"sleeps = [sys.executable, '-c', {STARTS_ANOTHER!r}]\n"
+        "process = subprocess.Popen(sleeps, start_new_session=True)\n"
+        "with _outlived_by_none(process):\n"
+        "    print(process.pid, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=tmp_path, text=True
+    ) as parent:
+        begun = [int(parent.stdout.readline())]
+        child = tmp_path / "child"
+        while not child.exists() or not child.read_text():
+            time.sleep(0.02)
+        begun.append(int(child.read_text()))
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while any(map(alive, begun)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_server_that_does_not_start_is_said_with_the_way_to_find_out(monkeypatch, taken):

@@ -5,7 +5,7 @@ import pytest
 
 from sweep.space import Choices
 from sweep.tracking.cards import images, sections
-from sweep.tracking.views import pair_view, study_view
+from sweep.tracking.views import IMAGES_HEIGHT, pair_view, study_view
 
 TAGS = {"study": "tiny-softmax", "study_id": "a1"}
 OTHER_TAGS = {"study": "tiny-bce", "study_id": "b2"}
@@ -161,6 +161,25 @@ def test_two_studies_stand_side_by_side_as_groups_of_single_trials(pair):
     assert view.state["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "sweep.study"}]
     assert view.state["useGroupedValuesInCharts"] is False
     assert view.state["searchFilter"] == "tags.`sweep.role` = 'trial'"
+
+
+def test_the_weights_are_not_said_to_be_of_one_study_since_the_better_stands_first(pair):
+    names = [section["name"] for section in pair_view(pair).state["compareRunSections"]]
+    assert "Weights, the best trial last" in names
+
+
+def test_ten_weight_images_fit_into_their_card(settings, pair):
+    for view in (study_view(settings, TAGS), pair_view(pair)):
+        (section,) = [
+            each for each in view.state["compareRunSections"] if each["name"].startswith("Weights")
+        ]
+        assert section["cardHeight"] == IMAGES_HEIGHT
+
+
+def test_a_view_says_nothing_that_mlflow_takes_from_the_browser_alone(settings, pair):
+    own = {"runsExpanded", "runsPinned", "runsHidden", "runsVisibilityMap", "autoRefreshEnabled"}
+    for view in (study_view(settings, TAGS), pair_view(pair)):
+        assert not own & view.state.keys()
 
 
 def test_two_losses_are_told_apart_by_an_axis(pair):
