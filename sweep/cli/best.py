@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sweep.cli.options import json_option, study_argument
+from sweep.cli.tables import say
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -57,16 +58,16 @@ def print_best(study: OpenStudy, trial: FrozenTrial) -> None:
     if confirmation is None:
         loss = study.settings.objective == "val-loss"
         objective = f"validation loss {trial.value:.4f}, " if loss else ""
-        click.echo(
+        say(
             f"best: trial {trial.number}, {objective}validation accuracy {accuracy} "
             f"(95 % interval, {rows:,} rows; the best of many flatters)"
         )
     else:
         winner = confirmation.winner
-        click.echo(
+        say(
             f"chosen: trial {trial.number}, {grounds(study)}: {confirmation.metric} "
             f"{winner.mean:.4f} +- {winner.standard_error:.4f} "
             f"(the search said {winner.search:.4f})"
         )
     setting = ", ".join(f"{name} {value:.4g}" for name, value in trial.params.items())
-    click.echo(f"      {setting}")
+    say(f"      {setting}")

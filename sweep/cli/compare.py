@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sweep.cli.options import data_dir_option, json_option, tracking_option
-from sweep.cli.tables import number, percent, print_table
+from sweep.cli.tables import number, percent, print_table, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,12 +61,12 @@ def compare(
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the answer, what it rests on, and what speaks against trusting it."""
-    click.echo(comparison.sentence)
+    say(comparison.sentence)
     _heading(f"On the {comparison.test_rows:,} test rows of {comparison.data}")
     print_table(
         [
-            *("study", "trial", "test acc", "95 % interval", "train acc", "gap"),
-            *("ECE", "ECE normalised", "opened"),
+            *("study", "trial", "test\nacc", "95 %\ninterval", "train\nacc", "gap"),
+            *("ECE", "ECE\nnormalised", "opened"),
         ],
         [_answers_row(each) for each in comparison.answers],
     )
@@ -77,7 +77,15 @@ def print_comparison(comparison: Comparison) -> None:
         + (corrected if len(comparison.differences) > 1 else "")
     )
     print_table(
-        ["pair", "difference", "95 % interval", "only first", "only second", "p value", "better"],
+        [
+            "pair",
+            "difference",
+            "95 %\ninterval",
+            "only\nfirst",
+            "only\nsecond",
+            "p value",
+            "better",
+        ],
         [_difference_row(each) for each in comparison.differences],
     )
     _print_classes(comparison)
@@ -85,7 +93,7 @@ def print_comparison(comparison: Comparison) -> None:
     _print_searches(comparison)
     click.echo()
     for caution in comparison.cautions:
-        click.echo(f"note: {caution}")
+        say(f"note: {caution}")
     click.echo(f"MLflow run {comparison.run_id} (role compare) has the figures.")
 
 
@@ -93,7 +101,7 @@ def _print_confirmed(comparison: Comparison) -> None:
     """Print what the settings came to on fresh seeds, which one training of each does not show."""
     for each in comparison.answers:
         if each.confirmed_mean is not None and each.confirmed_error is not None:
-            click.echo(
+            say(
                 f"{each.study} trial {each.trial} on {each.seeds} fresh seeds: "
                 f"{each.confirmed_mean:.4f} +- {each.confirmed_error:.4f} (objective, mean and "
                 "standard error)"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sweep.cli.options import data_dir_option, json_option, study_argument, tracking_option
-from sweep.cli.tables import TIED, print_table
+from sweep.cli.tables import print_table, say, tied_mark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,27 +86,27 @@ def print_confirmation(study: OpenStudy, found: Confirmation) -> None:
         title=f"{study.name}: {found.metric} on {len(found.seeds)} fresh seeds, "
         f"{found.epochs} epochs each",
     )
-    click.echo(
-        f"{TIED} not distinguishable from the winner: the 95 % interval of the difference, paired "
-        "by seed, covers 0"
+    say(
+        f"{tied_mark()} not distinguishable from the winner: the 95 % interval of the difference, "
+        "paired by seed, covers 0"
     )
     if math.isfinite(found.noise_floor):
-        click.echo(
+        say(
             f"noise floor: one training each of two settings differs by up to "
             f"{found.noise_floor:.4f} by the seed alone (95 %)"
         )
     winner, baseline = found.winner, found.baseline
     if found.sign * (baseline.mean - winner.mean) > 0:
-        click.echo(
+        say(
             f"The baseline, the report's own setting, came to {baseline.mean:.4f}, better than "
             "all of these: the search has found nothing better."
         )
-    click.echo(
+    say(
         f"chosen: trial {winner.trial}, {found.metric} {winner.mean:.4f} +- "
         f"{winner.standard_error:.4f} (mean and standard error of {len(found.seeds)} seeds); "
         f"the search said {winner.search:.4f}"
     )
-    click.echo(
+    say(
         f"Fresh seeds, but the search's own {study.settings.data.val_size:,} validation rows: what "
         f"these rows flatter, only `sweep test {study.name}` can tell."
     )
@@ -126,7 +126,7 @@ def _cells(found: Confirmation, one: Confirmed) -> list[str]:
         _shown(one.standard_error),
         "-" if one.trial < 0 or one.diverged else f"{found.flattered(one):+.4f}",
         "" if is_winner else behind,
-        "winner" if is_winner else TIED if tied else diverged,
+        "winner" if is_winner else tied_mark() if tied else diverged,
     ]
 
 

@@ -6,29 +6,36 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sweep.study.listener import Listener
+from sweep.cli.count import Count, print_plainly
+from sweep.cli.sparkline import Scale, sparkline
+from sweep.cli.tables import console as console_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.console import Console
+
     from sweep.settings import Settings
     from sweep.study.ending import Ending
+    from sweep.study.listener import Listener
     from sweep.study.standing import Best
 
 PACE_SECONDS = 600
 """The time left is told from the epochs of the last ten minutes; rich's own 30 s may hold none."""
 QUIET_SECONDS = 10
 """Where there is no bar, a sign of life comes this often."""
+TRACE_WIDTH = 24
+WIDE = 120
+"""Columns from which on a bar has room for the curve of the best so far."""
 
 
 @contextmanager
 def watching(settings: Settings, *, done: int, total: int) -> Iterator[Listener]:
     """Show the progress of a study for the length of a block."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    console = console_of(stderr=True)
+    if not console.is_interactive:  # a terminal that cannot move its cursor is none
         yield Lines(console, settings, done=done, total=total)
         return
     columns = (
@@ -38,6 +45,7 @@ def watching(settings: Settings, *, done: int, total: int) -> Iterator[Listener]
         TextColumn("{task.fields[now]}"),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[trace]}"),
     )
     with Progress(
         *columns, console=console, transient=True, speed_estimate_period=PACE_SECONDS
@@ -48,8 +56,8 @@ def watching(settings: Settings, *, done: int, total: int) -> Iterator[Listener]
 @contextmanager
 def watching_epochs(epochs: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
     """Show the progress of one training for the length of a block."""
-    console = Console(stderr=True)
-    live = console.is_terminal
+    console = console_of(stderr=True)
+    live = console.is_interactive
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs {task.fields[now]}"))
     with Progress(*columns, console=console, transient=True, disable=not live) as bar:
         task = bar.add_task("epochs", total=epochs, now="")
@@ -58,7 +66,7 @@ def watching_epochs(epochs: int) -> Iterator[Callable[[int, dict[str, float]], N
             now = f"val/accuracy {values['val/accuracy']:.4f}"
             bar.update(task, completed=epoch, now=now)
             if not live and (epoch == epochs or epoch % max(1, epochs // 10) == 0):
-                console.print(f"epoch {epoch} of {epochs}: {now}", highlight=False)
+                print_plainly(console, f"epoch {epoch} of {epochs}: {now}")
 
         yield on_epoch
 
@@ -66,78 +74,38 @@ def watching_epochs(epochs: int) -> Iterator[Callable[[int, dict[str, float]], N
 @contextmanager
 def watching_passes(total: int) -> Iterator[Callable[[int], None]]:
     """Show how many of `total` epochs have passed for the length of a block."""
-    console = Console(stderr=True)
+    console = console_of(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs, left"), TimeRemainingColumn())
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *columns, console=console, transient=True, disable=not console.is_interactive
     ) as bar:
         task = bar.add_task("epochs", total=total)
         yield lambda epochs: bar.advance(task, epochs)
 
 
-class Count(Listener):
-    """Counts epochs and trials: how far a study is, and how long the rest may take."""
-
-    def __init__(self, console: Console, settings: Settings, *, done: int, total: int) -> None:
-        self.console = console
-        self.settings = settings
-        self.done, self.total = done, total
-        self.epochs: dict[int, int] = {}  # of the trials in training
-        self.values: dict[int, float] = {}
-        self.best = ""
-        self.trained = 0
-        self.began = time.monotonic()
-
-    @property
-    def epochs_done(self) -> int:
-        """Epochs behind us, as if every finished trial had had all of its own."""
-        return self.done * self.settings.epochs + sum(self.epochs.values())
-
-    @property
-    def seconds_left(self) -> float:
-        """As long as all that is missing takes, at the pace so far; pruning shortens it."""
-        missing = self.total * self.settings.epochs - self.epochs_done
-        return (time.monotonic() - self.began) * max(0, missing) / max(1, self.trained)
-
-    def trial_began(self, number: int) -> None:
-        """Count it among those in training."""
-        self.epochs[number] = 0
-
-    def epoch_ended(self, number: int, epoch: int, value: float) -> None:
-        """Remember where the trial stands."""
-        self.epochs[number], self.values[number] = epoch, value
-        self.trained += 1
-
-    def trial_ended(self, number: int, ending: Ending, reason: str, best: Best | None) -> None:  # noqa: ARG002 - for those that print
-        """Count the trial if it counts, and remember the best."""
-        del self.epochs[number]
-        self.done += ending in ("complete", "pruned")
-        if best is not None:
-            self.best = f"best {best.value:.4f} (trial {best.number})"
-
-    def warned(self, text: str) -> None:
-        """Print it."""
-        _print(self.console, f"warning: {text}")
-
-
 class Bar(Count):
-    """Moves a rich progress bar, pass by pass."""
+    """Moves a rich progress bar, pass by pass; a wide one has the curve of the leader."""
 
     def __init__(self, progress: Progress, settings: Settings, *, done: int, total: int) -> None:
         super().__init__(progress.console, settings, done=done, total=total)
         self.progress = progress
-        self.task = progress.add_task("trials", total=total * settings.epochs, now="", count="")
+        self.trace: list[float] = []
+        self.task = progress.add_task(
+            "trials", total=total * settings.epochs, now="", count="", trace=""
+        )
         self._move()
 
     def trial_ended(self, number: int, ending: Ending, reason: str, best: Best | None) -> None:
         """Move on; a trial that failed gets a line above the bar."""
         super().trial_ended(number, ending, reason, best)
-        if ending not in ("complete", "pruned"):
-            _print(self.console, f"trial {number} {ending}: {reason}")
+        if ending not in ("complete", "pruned", "interrupted"):  # which is said once, for all
+            print_plainly(self.console, f"trial {number} {ending}: {reason}")
         self._move()
 
     def pass_ended(self, training: int) -> None:  # noqa: ARG002 - counted already
         """Move on."""
+        if self.leader is not None:
+            self.trace.append(self.leader.value)
         self._move()
 
     def _move(self) -> None:
@@ -145,8 +113,16 @@ class Bar(Count):
             self.task,
             completed=self.epochs_done,
             count=f"{self.done}/{self.total}",
-            now=f"{len(self.epochs)} in training  {self.best}",
+            now=f"{len(self.epochs)} in training  {self.leader or ''}",
+            trace=self._drawn(),
         )
+
+    def _drawn(self) -> str:
+        """Return the curve of the leader after each pass, where there is room for it."""
+        if not self.trace or self.console.width < WIDE or self.console.options.ascii_only:
+            return ""
+        scale = Scale(min(self.trace), max(self.trace))
+        return sparkline(self.trace, scale, epochs=len(self.trace), width=TRACE_WIDTH)
 
 
 class Lines(Count):
@@ -173,13 +149,8 @@ class Lines(Count):
             self._say([f"{training} trials in training", *self._state(), left])
 
     def _state(self) -> list[str]:
-        return [f"{self.done} of {self.total} done"] + ([self.best] if self.best else [])
+        return [f"{self.done} of {self.total} done"] + ([str(self.leader)] if self.leader else [])
 
     def _say(self, parts: list[str]) -> None:
-        _print(self.console, "; ".join(parts))
+        print_plainly(self.console, "; ".join(parts))
         self.said = time.monotonic()
-
-
-def _print(console: Console, text: str) -> None:
-    """Print a line as it is: a reason may hold what rich would read as markup."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

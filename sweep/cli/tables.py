@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
 
 CHOSEN, TIED = "*", "\N{ALMOST EQUAL TO}"
 """Marks of the chosen trial, and of what cannot be told from it."""
+PLAIN_TIED = "~"
 PLAIN_WIDTH = 200
-"""Columns of a table that is piped into a file or another program."""
+"""Columns of what is piped into a file or another program, whatever the terminal around it."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return where text goes: without any escape code in a pipe or with NO_COLOR.
+
+    Rich alone would still print bold and dim with NO_COLOR.
+    """
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr,
+        width=None if stream.isatty() else PLAIN_WIDTH,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def draws_blocks() -> bool:
+    """Whether stdout takes more than ASCII."""
+    return (sys.stdout.encoding or "ascii").lower().replace("-", "").startswith("utf")
+
+
+def tied_mark() -> str:
+    """Return the mark of what cannot be told from the chosen trial, as stdout can show it."""
+    return TIED if draws_blocks() else PLAIN_TIED
 
 
 def print_table(
@@ -23,30 +55,39 @@ def print_table(
 ) -> None:
     """Print a table on stdout; `styles` has one rich style per row."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-        show_edge=False,
-    )
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for column in columns:
-        table.add_column(column, justify="left" if column in LEFT else "right")
+        left = column in LEFT
+        table.add_column(column, justify="left" if left else "right", no_wrap=not left)
+    overflow: Literal["ellipsis", "crop"] = "ellipsis" if draws_blocks() else "crop"
     for number, row in enumerate(rows):
-        # Text, because a name may hold what rich would read as markup.
-        cells = [Text(cell, no_wrap=True, overflow="ellipsis") for cell in row]
+        # Text, because a name may hold what rich would read as markup; words give way to numbers.
+        cells = [Text(cell, overflow=overflow) for cell in row]
         table.add_row(*cells, style=styles[number] if styles else None)
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    Console(width=width).print(table)
+    out = console()
+    if title:  # not the table's own, which would be wrapped to the width of that
+        out.print(title, style="bold")
+    out.print(table)
 
 
-LEFT = ("study", "data", "loss", "ending", "hyperparameter", "values", "pair", "class", "better")
+def table_width(columns: Mapping[str, Sequence[str]]) -> int:
+    """Return how wide a table of these columns is when nothing is cut; keys are the headings."""
+    widths = [max(map(len, [*name.split("\n"), *cells])) for name, cells in columns.items()]
+    return sum(widths) + len(widths) - 1
+
+
+LEFT = (
+    *("study", "data", "loss", "ending", "curve", "hyperparameter"),
+    *("values", "pair", "class", "better"),
+)
+
+
+def say(text: str) -> None:
+    """Print a sentence on stdout; a terminal gets it broken between words."""
+    console().print(text, soft_wrap=not sys.stdout.isatty())
 
 
 def percent(share: float | None) -> str:

@@ -71,7 +71,7 @@ def test_what_settings_came_to_on_fresh_seeds_is_told(compared, invoke):
 def test_each_look_is_counted_and_told(compared, invoke):
     invoke(*compared)
     table = invoke(*compared).stdout.split("\n\n")[1].splitlines()
-    assert table[1].split()[-1] == "opened"
+    assert table[2].split()[-1] == "opened"
     assert [row.split()[-1] for row in table[-2:]] == ["2", "2"]
 
 

@@ -120,7 +120,7 @@ def test_show_marks_what_the_noise_floor_cannot_tell_from_the_chosen_trial(recor
     shown = invoke("show", recorded_study.name).stdout
     assert "*2 complete" in shown
     assert "\N{ALMOST EQUAL TO}" not in shown  # trial 0 is 0.1 behind, the floor is 0.066
-    assert "* chosen: confirmed on 5 fresh seeds\n" in shown
+    assert ", confirmed on 5 fresh seeds\n" in shown
     wide = confirmation.record() | {
         "baseline": {"trial": -1, "search": None, "values": [0.7, 0.8, 0.9, 0.7, 0.8]}
     }

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from sweep.cli import progress
+from sweep.cli import count, progress
 from sweep.cli.progress import watching, watching_epochs
 from sweep.study.ending import Ending
 
-SETTINGS = SimpleNamespace(epochs=10, metric="val/accuracy")
+SETTINGS = SimpleNamespace(epochs=10, metric="val/accuracy", sign=-1)
 BEST = SimpleNamespace(value=0.75, number=0)
 
 
@@ -18,12 +18,13 @@ BEST = SimpleNamespace(value=0.75, number=0)
 def seen(monkeypatch):
     """Return a function that makes stderr a terminal or a pipe, and what was written to it."""
 
-    def on(*, terminal):
+    def on(*, terminal, width=80):
         written = StringIO()
         console = partial(
-            Console, file=written, force_terminal=terminal, width=160, color_system=None
+            Console, file=written, force_terminal=terminal, width=width, color_system=None
         )
-        monkeypatch.setattr(progress, "Console", lambda **_: console())
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setattr(progress, "console_of", lambda **_: console())
         return written
 
     return on
@@ -33,7 +34,7 @@ def seen(monkeypatch):
 def clock(monkeypatch):
     """Return a list whose last number is the time."""
     times = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: times[-1])
+    monkeypatch.setattr(count.time, "monotonic", lambda: times[-1])
     return times
 
 
@@ -82,7 +83,9 @@ def test_a_pipe_gets_a_sign_of_life_while_all_trials_train(seen, clock):
             for number in (0, 1):
                 listener.epoch_ended(number, epoch, 0.5)
             listener.pass_ended(2)
-    assert written.getvalue() == "2 trials in training; 0 of 2 done; about 48 s left\n"
+    assert written.getvalue() == (
+        "2 trials in training; 0 of 2 done; leading 0.5000 (trial 0); about 48 s left\n"
+    )
 
 
 def test_a_long_line_is_not_broken_for_a_pipe(seen):
@@ -132,6 +135,72 @@ def test_the_bar_counts_what_is_finished_and_steps_back_from_what_failed(seen):
         listener.trial_ended(1, Ending.PRUNED, "behind", None)
         assert stands() == (10, "1/4")
         assert listener.progress.tasks[0].total == 40
+
+
+def test_before_there_is_a_result_the_leader_of_those_in_training_is_shown(seen):
+    written = seen(terminal=True)
+    with watching(SETTINGS, done=0, total=3) as listener:
+        for number, value in enumerate([0.5, 0.7, 0.6]):
+            listener.trial_began(number)
+            listener.epoch_ended(number, 1, value)
+        listener.trial_began(3)  # of which nothing is known yet
+        listener.pass_ended(4)
+        listener.progress.refresh()
+    assert "4 in training  leading 0.7000 (trial 1)" in plain(written)
+
+
+def test_less_is_better_where_the_objective_is_a_loss(seen):
+    seen(terminal=True)
+    settings = SimpleNamespace(epochs=10, metric="val/loss", sign=1)
+    with watching(settings, done=0, total=3) as listener:
+        for number, value in enumerate([0.5, 0.7]):
+            listener.trial_began(number)
+            listener.epoch_ended(number, 1, value)
+        assert str(listener.leader) == "leading 0.5000 (trial 0)"
+
+
+@pytest.mark.parametrize(("width", "drawn"), [(80, False), (119, False), (120, True), (160, True)])
+def test_a_wide_terminal_has_the_curve_of_the_leader(seen, width, drawn):
+    written = seen(terminal=True, width=width)
+    with watching(SETTINGS, done=0, total=3) as listener:
+        listener.trial_began(0)
+        for epoch, value in enumerate([0.1, 0.5, 0.9], start=1):
+            listener.epoch_ended(0, epoch, value)
+            listener.pass_ended(1)
+        listener.progress.refresh()
+    assert ("▁▅█" in plain(written)) == drawn
+    assert max(map(len, re.split(r"[\r\n]", plain(written)))) <= width
+
+
+def test_the_bar_fits_into_80_columns_when_much_is_to_be_said(seen):
+    written = seen(terminal=True)
+    best = SimpleNamespace(value=0.7512, number=999)
+    with watching(SETTINGS, done=999, total=1000) as listener:
+        for number in range(50):
+            listener.trial_began(number)
+        listener.trial_ended(0, Ending.PRUNED, "", best)
+        listener.progress.refresh()
+    last = plain(written).split("\r")[-3]
+    assert "1000/1000 49 in training  best 0.7512 (trial 999) left" in last
+    assert len(last) <= 80
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(seen, monkeypatch):
+    written = seen(terminal=True)
+    monkeypatch.setenv("TERM", "dumb")
+    with watching(SETTINGS, done=0, total=1) as listener:
+        listener.trial_began(0)
+        listener.trial_ended(0, Ending.PRUNED, "", None)
+    assert written.getvalue() == "trial 0 pruned: after 0 of 10 epochs; 1 of 1 done\n"
+
+
+def test_an_interruption_is_not_said_once_for_each_trial(seen):
+    written = seen(terminal=True)
+    with watching(SETTINGS, done=0, total=2) as listener:
+        for number in range(2):
+            listener.trial_began(number)
+            listener.trial_ended(number, Ending.INTERRUPTED, "stopped by SIGINT", None)
+    assert "SIGINT" not in plain(written)
 
 
 def test_failures_and_warnings_stay_above_the_bar_as_they_are(seen):

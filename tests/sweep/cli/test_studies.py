@@ -1,6 +1,9 @@
 """`list`, `show` and `best`: whole outputs of a study whose trials were written down."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from optuna.trial import TrialState
@@ -9,20 +12,21 @@ from sweep.study.storage import create_storage
 
 TABLE = """\
 digits-softmax: softmax on digits, best by val-accuracy after 3 epochs
-                 val  val train              learning  decay batch flip
-trial ending     acc loss   acc epochs    l2     rate period  size prob
-───────────────────────────────────────────────────────────────────────
+                 val         95 %  val train              learning  decay batch flip
+trial ending     acc     interval loss   acc epochs    l2     rate period  size prob curve
+──────────────────────────────────────────────────────────────────────────────────────────
 """
 ROWS = {
-    2: "   *2 complete 90.0%  0.1 10.0%      3 0.001     0.01     10    50  0.2\n",
-    0: "    0 complete 80.0%  0.2 20.0%      3   0.1     0.01     10    50  0.2\n",
-    1: "    1 diverged     -    -     -      0     1     0.01     10    50  0.2\n",
-    3: "    3 pruned   10.0%  0.9 90.0%      1  0.01     0.01     10    50  0.2\n",
+    2: "   *2 complete 90.0% [86.1, 92.9]  0.1 10.0%      3 0.001     0.01     10    50  0.2 ▂▇█\n",
+    0: "    0 complete 80.0% [75.1, 84.1]  0.2 20.0%      3   0.1     0.01     10    50  0.2 ▁▄▇\n",
+    1: "    1 diverged     -            -    -     -      0     1     0.01     10    50  0.2\n",
+    3: "    3 pruned   10.0%  [7.1, 13.9]  0.9 90.0%      1  0.01     0.01     10    50  0.2 ▁\n",
 }
+FAILURE = "trial 1 diverged: diverged in epoch 1: the [bold] cost is nan\n"
 REST = """\
-trial 1 diverged: diverged in epoch 1: the [bold] cost is nan
-* chosen: best by val-accuracy, not confirmed
-One standard error of an accuracy near 50 % on 300 validation rows is 2.9 points.
+* chosen: trial 2, best by val-accuracy, not confirmed
+curve: val/accuracy by epoch, from ▁ 0.5 to █ 0.9, or beyond
+95 % interval: of each accuracy by itself, on 300 validation rows; the best of many flatters
 """
 
 
@@ -70,7 +74,33 @@ def test_a_store_without_studies_lists_none(invoke, tmp_path, monkeypatch):
 def test_show_has_the_best_first_and_every_failure_with_its_reason(invoke, recorded_study):
     said = invoke("show", recorded_study.name)
     assert (said.exit_code, said.stderr) == (0, "")
-    assert lines(said.stdout) == TABLE + "".join(ROWS[n] for n in (2, 0, 1, 3)) + REST
+    assert lines(said.stdout) == TABLE + "".join(ROWS[n] for n in (2, 0, 1, 3)) + FAILURE + REST
+
+
+def test_show_has_the_first_of_many_and_says_what_is_not_shown(invoke, recorded_study):
+    said = invoke("show", recorded_study.name, "--top", "2")
+    assert (
+        lines(said.stdout)
+        == TABLE
+        + ROWS[2]
+        + ROWS[0]
+        + ("not shown: 2 of 4 trials (1 diverged, 1 pruned); --top 4 shows all, --json has them\n")
+        + REST
+    )
+    in_json = json.loads(invoke("show", recorded_study.name, "--top", "2", "--json").stdout)
+    assert len(in_json["trials"]) == 4
+
+
+def test_show_without_utf_8_has_the_numbers_alone(recorded_study):
+    done = subprocess.run(
+        [sys.executable, "-c", "from sweep.cli import main; main()", "show", recorded_study.name],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.isascii()
+    assert b"*2|complete|90.0%" in done.stdout
+    assert b"curve" not in done.stdout
 
 
 @pytest.mark.parametrize(
