@@ -1,0 +1,1 @@
+"""Whether this machine, the folder and its two stores are as they should be."""
