@@ -27,11 +27,17 @@ settings.register_profile("sweep", deadline=None, derandomize=True)
 settings.load_profile("sweep")
 
 
+ADDRESS = "MLFLOW_TRACKING_URI"
+
+
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch, tmp_path_factory):
-    for name in ("SWEEP_DATA_DIR", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "NO_COLOR"):
+    for name in ("SWEEP_DATA_DIR", "MLFLOW_RUN_ID", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    os.environ.pop(ADDRESS, None)
+    yield
+    os.environ.pop(ADDRESS, None)  # mlflow.set_tracking_uri leaves it behind, for later fixtures
 
 
 @contextmanager
@@ -115,6 +121,15 @@ def in_copied_study(finished_study, tmp_path) -> Iterator[Path]:
     shutil.copytree(finished_study / "mlruns", tmp_path / "mlruns")
     with _entered(tmp_path):
         yield tmp_path
+
+
+@pytest.fixture
+def at_home(monkeypatch) -> None:
+    """Let a copied study's files lie in the copy: MLflow has the full name of where they lay."""
+    from sweep.study.storage import FOLDER
+    from sweep.tracking.tracker import Tracker
+
+    monkeypatch.setattr(Tracker, "files_in", lambda _: FOLDER.resolve() / "artifacts")
 
 
 @pytest.fixture

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from sweep.archive.container import FORMAT, pack, unpack
 from sweep.archive.contents import CARRIED, Contents, read_contents
 from sweep.archive.plain import RefusedError
-from sweep.archive.trial_record import differences
+from sweep.archive.trial_record import differences, ended
 from sweep.errors import SweepError
 from sweep.outputs import check_replaceable, write_whole
 from sweep.study.champion import fetch_classifier
 from sweep.study.lock import study_lock
-from sweep.study.reconcile import heal
 from sweep.study.results import find_chosen
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ def export_study(study: OpenStudy, tracker: Tracker, file: Path) -> Exported:
     """
     check_replaceable(file, mark=FORMAT.encode(), kind="archive")
     with study_lock(study.name):
-        heal(study)  # what a dead process left running has ended
         contents = _contents(study, tracker)
     content = pack(contents.members())
     _read_back(study.name, content, contents)
@@ -62,7 +60,7 @@ def _contents(study: OpenStudy, tracker: Tracker) -> Contents:
     chosen, known = find_chosen(study), study.optuna.user_attrs
     return Contents(
         settings=study.settings,
-        trials=study.trials(),
+        trials=[ended(trial) for trial in study.trials()],
         known={key: known[key] for key in CARRIED if key in known},
         model=None if chosen is None else fetch_classifier(study, chosen, tracker),
     )

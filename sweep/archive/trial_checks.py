@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LONGEST_BLOCK = 128  # of `model.blocking`, unless a batch is longer
 MAX_ENVIRONMENT, MAX_VERSION = 32, 200
 ENTRY = re.compile(r"[a-z][a-z0-9_]{0,39}")
+MOST_ATTEMPTS = 1_000_000
 
 
 def check_setting(record: dict[str, Any], name: str, settings: Settings) -> dict[str, Any] | None:
@@ -68,7 +69,7 @@ def check_seat(
         raise RefusedError(f"{name}: its seat's block must be whole micro-batches")
     return {
         attributes.POSITION: position,
-        attributes.ATTEMPT: whole(record["attempt"], f"{name}: its attempt", 1, place + 1),
+        attributes.ATTEMPT: whole(record["attempt"], f"{name}: its attempt", 1, MOST_ATTEMPTS),
         attributes.SLOT: slot,
         attributes.SEAT: seat,
     }

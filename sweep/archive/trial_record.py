@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,25 @@ KEYS = (
     *("trial", "ending", "reason", "setting", "position", "attempt", "slot", "seat"),
     *("curves", "weights_digest", "environment", "started", "ended"),
 )
-LEFT = (attributes.TRIAL_RUN,)
-"""What a trial carries that means nothing elsewhere: the id of its run in this MLflow store."""
+LEFT = (attributes.TRIAL_RUN, attributes.LETTER)
+"""What a trial carries that means nothing elsewhere: its run in this MLflow store."""
 
 MAX_REASON = 1000
+UNFINISHED = "in training when the study was exported"
 REASON = re.compile(r"(?:[A-Za-z_].*)?")
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
+
+
+def ended(trial: FrozenTrial) -> FrozenTrial:
+    """Return the trial; one that is not done as an interrupted one, which the study knows not."""
+    if trial.state.is_finished():
+        return trial
+    known = {attributes.REASON: UNFINISHED, attributes.ENDING: str(Ending.INTERRUPTED)}
+    copied = copy.copy(trial)
+    copied.state = Ending.INTERRUPTED.state
+    copied.user_attrs = trial.user_attrs | known
+    copied.datetime_complete = datetime.now()  # noqa: DTZ005 - as Optuna has it, local time
+    return copied
 
 
 def trial_record(trial: FrozenTrial) -> dict[str, Any]:

@@ -142,17 +142,27 @@ def run(
     for notice in plan.notices(settings, data):
         click.echo(notice, err=True)
     if dry_run:
-        _print_plan(settings, data, trials)
+        _print_plan(_as_begun(settings, layout), data, trials)
         return
-    with timings.part("sampling"):
-        study = begin_study(settings, create_storage(), layout)
     with making_stores():
         tracker = Tracker(settings.data.name, uri=tracking_uri, timings=timings)
+    with timings.part("sampling"):
+        study = begin_study(settings, create_storage(), layout)
     done = tally(study.trials()).finished
     with watching(study.settings, done=done, total=trials) as listener:
         loop = StudyLoop(study, data, tracker, listener, timings)
         why = loop.run(Budget(trials, timeout), audited=audit_pruning)
     _print_summary(study, why, timings, loop)
+
+
+def _as_begun(settings: Settings, layout: LayoutChoice) -> Settings:
+    """Return the settings as the study of that name has them, if there is one, or refuse."""
+    from sweep.study.opening import resume_study, study_names
+    from sweep.study.storage import STORE, open_storage
+
+    if not STORE.exists() or settings.study not in study_names(open_storage()):
+        return settings
+    return resume_study(settings, open_storage(), layout).settings
 
 
 def _print_plan(settings: Settings, data: Prepared, trials: int) -> None:

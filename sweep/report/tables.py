@@ -126,5 +126,5 @@ def failures_of(study: StudyFacts) -> list[str]:
     return [
         f"Trial {facts['trial']} {facts['ending']}: {facts['reason']}"
         for facts in rows
-        if facts["ending"] not in ("complete", "pruned", "running")
+        if facts["ending"] not in ("complete", "pruned", "unfinished")
     ]

@@ -162,6 +162,7 @@ class PruningAudit:
             self._end(slot, Ending.DIVERGED, str(result))
             return
         training.record(result)
+        training.run.flush_when_due()
         if result.epoch == self.study.settings.epochs:
             engine.clear(slot)
             audit.values[number] = training.curves[self.study.settings.metric][-1]

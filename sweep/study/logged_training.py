@@ -46,6 +46,7 @@ def log_training(
 
         def take(result: EpochResult) -> None:
             on_epoch(result.epoch, training.record(result))
+            run.flush_when_due()
 
         how, reason = drive(trained, take, interrupts, run.tracker.timings)
         training.log_ending(how, reason, title=title)

@@ -10,11 +10,13 @@ from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study.audit import Audit, PruningAudit
 from sweep.study.champion import crown_chosen
 from sweep.study.interrupts import InterruptedStudyError, Interrupts
+from sweep.study.keeper import Keeper
 from sweep.study.lock import study_lock
 from sweep.study.passes import Budget, Passes
-from sweep.study.reconcile import heal, reconcile
+from sweep.study.reconcile import reconcile, unfinished_runs
 from sweep.study.results import tally
-from sweep.study.study_run import log_overview, open_study_run
+from sweep.study.study_run import complete_progress, log_overview, open_study_run
+from sweep.study.trial_lives import TrialLives
 
 if TYPE_CHECKING:
     from sweep.data import Prepared
@@ -77,11 +79,13 @@ class StudyLoop:
 
         """
         with study_lock(self.study.name), self.interrupts.listening():
-            heal(self.study)
+            keeper = Keeper(self.study, self.tracker, self.listener.warned)
+            keeper.courier.send_left()
             parent = open_study_run(self.study, self.tracker, self.data)
             reconcile(self.study, parent, self.data)
+            complete_progress(parent, self.study)
             try:
-                why = self._run_trials(budget, parent)
+                why = self._run_trials(budget, parent, keeper)
                 if audited:
                     audit = PruningAudit(
                         self.study, self.data, parent, self.timings, self.interrupts
@@ -89,8 +93,9 @@ class StudyLoop:
                     self.audit = audit.run(audited)
                 self._conclude(parent)
             except InterruptedStudyError:
-                log_overview(parent, self.study)
-                parent.end("KILLED")
+                with suppress(StoreUnreachableError):
+                    log_overview(parent, self.study)
+                    parent.end("KILLED")
                 raise
             except StoreUnreachableError:
                 raise  # nothing more can be written; the next start makes the stores agree
@@ -101,15 +106,25 @@ class StudyLoop:
             parent.end("FINISHED")
             return why
 
-    def _run_trials(self, budget: Budget, parent: Run) -> str:
+    def _run_trials(self, budget: Budget, parent: Run, keeper: Keeper) -> str:
+        """Train what is missing, and wait until MLflow has all of it."""
         if tally(self.study.trials()).finished >= budget.trials:
             return f"{budget.trials} of {budget.trials} trials were finished already"
-        with make_engine(self.data, self.study.settings, self.timings) as engine:
-            passes = Passes(self.study, self.data, parent, engine, self.listener)
+        runs = unfinished_runs(self.study, self.tracker, keeper.found_states())
+        lives = TrialLives(self.study, parent, self.data, self.timings, runs)
+        with make_engine(self.data, self.study.settings, self.timings) as engine, keeper.courier:
             try:
-                return passes.run(budget, self.interrupts)
+                why = Passes(lives, engine, keeper, self.listener).run(budget, self.interrupts)
+            except InterruptedStudyError:
+                with suppress(StoreUnreachableError):  # then it is sent by the next run
+                    keeper.courier.drain(patience=0)
+                raise
             finally:
                 self.operations = engine.operations
+            parent.flush()
+            keeper.courier.drain()
+        keeper.forget()
+        return why
 
     def _conclude(self, parent: Run) -> None:
         log_overview(parent, self.study)

@@ -63,6 +63,13 @@ def begin_study(
         if _is_bare(study, settings.direction):
             record = {**settings.record(), "study_id": uuid4().hex}
             study.set_user_attr(attributes.SETTINGS, record)
+    return resume_study(settings, storage, asked)
+
+
+def resume_study(
+    settings: Settings, storage: BaseStorage, asked: LayoutChoice | None = None
+) -> OpenStudy:
+    """Open a study that was begun, or refuse where that was with other settings."""
     existing = load_study(settings.study, storage)
     layout = (asked or LayoutChoice()).resume(existing.settings.layout)
     differences = existing.settings.differences(replace(settings, layout=layout))
@@ -88,11 +95,11 @@ def load_study(name: str, storage: BaseStorage) -> OpenStudy:
     try:
         with reaching_store():
             study = optuna.load_study(study_name=name, storage=storage)
-    except KeyError as error:
+            record = study.user_attrs.get(attributes.SETTINGS)
+    except (KeyError, UnicodeEncodeError) as error:  # bytes that are no text name none either
         names = ", ".join(study_names(storage)) or "none yet"
         raise SweepError(f"no study is named {name!r} here; there are: {names}") from error
-    record = study.user_attrs.get(attributes.SETTINGS)
-    if record is None:
+    if not isinstance(record, dict) or record.get("study") != name:
         raise SweepError(
             f"study {name!r} was not begun by sweep: it records no settings; "
             "name a new one with --study"

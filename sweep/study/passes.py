@@ -5,8 +5,9 @@ order of the slots: results are taken in, trials end, the next ones take the fre
 happens does not depend on how long anything takes.
 
 A study that goes on is played again from its first pass. Trials that are settled play from the
-record and cost nothing; those that were interrupted train again in their own slot from their own
-first pass, and the sampler and the pruner see all of it in the order in which it first happened.
+record and cost nothing, and so do those that were left in training, up to the last checkpoint, from
+where they train on; those that it does not know train again, in their own slot and from their own
+first pass. Sampler and pruner see all of it in the order in which it first happened.
 """
 
 from __future__ import annotations
@@ -21,22 +22,23 @@ from sweep.study.ending import Ending
 from sweep.study.failures import Failures
 from sweep.study.interrupts import InterruptedStudyError
 from sweep.study.ledger import Ledger
-from sweep.study.records import Record, records_of
+from sweep.study.records import Record, Start, records_of, seat_of
 from sweep.study.results import tally
 from sweep.study.slots import Replayed, Training
 from sweep.study.standing import Standing
 from sweep.study.study_run import log_progress
-from sweep.study.trial_life import Asked, TrialLife
+from sweep.study.trial_life import Asked
 
 if TYPE_CHECKING:
     from signal import Signals
 
     from model.results import EpochResult
-    from sweep.data import Prepared
     from sweep.engine import Engine
+    from sweep.study.checkpoint import TrialState
     from sweep.study.interrupts import Interrupts
+    from sweep.study.keeper import Keeper
     from sweep.study.listener import Listener
-    from sweep.study.opening import OpenStudy
+    from sweep.study.trial_lives import TrialLives
     from sweep.tracking.run import Run
 
 
@@ -53,37 +55,31 @@ class Passes:
 
     Parameters
     ----------
-    study
-        The study; its dead trials were ended.
-    data
-        What is trained on.
-    parent
-        The study's MLflow run.
+    lives
+        Begins its trials.
     engine
         Empty, before its first pass.
+    keeper
+        Has the last checkpoint, and makes further ones.
     listener
         Who watches.
 
     """
 
     def __init__(
-        self,
-        study: OpenStudy,
-        data: Prepared,
-        parent: Run,
-        engine: Engine,
-        listener: Listener,
+        self, lives: TrialLives, engine: Engine, keeper: Keeper, listener: Listener
     ) -> None:
-        self.study, self.data, self.parent = study, data, parent
+        self.study, self.parent, self.lives = lives.study, lives.parent, lives
         self.engine, self.listener, self.timings = engine, listener, engine.timings
-        self.ledger = Ledger(study.settings)
-        trials = study.trials()
-        self.records = records_of(trials)
-        self.standing = Standing(study.settings, trials)
+        self.keeper = keeper
+        self.ledger = Ledger(self.study.settings)
+        trials = self.study.trials()
+        self.states = keeper.found_states()
+        self.records = records_of(trials, self.states)
+        self.standing = Standing(self.study.settings, trials)
         self.slots: dict[int, Replayed | Training] = {}
         self.finished = 0  # in logical time; the standing counts all that the store has
-        self.failures = Failures()
-        self.exhausted = False
+        self.failures, self.exhausted = Failures(), False
 
     def run(self, budget: Budget, interrupts: Interrupts) -> str:
         """Train until the budget is spent, and say in a phrase why it stopped.
@@ -91,7 +87,7 @@ class Passes:
         Raises
         ------
         InterruptedStudyError
-            After Ctrl-C or SIGTERM, at the end of the pass; what trained is recorded as stopped.
+            After Ctrl-C or SIGTERM, at the end of the pass; what trains will go on from there.
         SweepError
             Every trial fails.
         StoreUnreachableError
@@ -100,8 +96,7 @@ class Passes:
         """
         deadline = None if budget.seconds is None else time.monotonic() + budget.seconds
         while True:
-            unfinished = self.slots or self.finished < budget.trials
-            if interrupts.received is not None and unfinished:
+            if interrupts.received and (self.slots or self.finished < budget.trials):
                 self._stop(interrupts.received)
             late = deadline is not None and time.monotonic() >= deadline
             self._fill_slots(0 if late else budget.trials)
@@ -110,18 +105,33 @@ class Passes:
             found = self.engine.run_pass()
             for slot in sorted(self.slots):
                 self._advance(slot, found.get(slot))
-            self.listener.pass_ended(sum(isinstance(one, Training) for one in self.slots.values()))
+            if self.keeper.is_due():
+                self._keep()
+            self.listener.pass_ended(len(self._runs()))
         if self.finished >= budget.trials:
             return f"{budget.trials} of {budget.trials} trials finished"
         if self.exhausted:
             return "the grid has no point left"
         return f"the time of {budget.seconds:g} s is up"
 
-    def _stop(self, received: Signals) -> NoReturn:
-        """End what trains; the next run of the study trains it again."""
-        for slot, trial in sorted(self.slots.items()):
+    def _keep(self) -> None:
+        """Make a checkpoint of all that trains, and send what was measured."""
+        for slot, trial in self.slots.items():
             if isinstance(trial, Training):
-                self._end(slot, trial, Ending.INTERRUPTED, f"stopped by {received.name}")
+                state = trial.life.training.state(self.engine.state(slot))
+                self.states[trial.life.number] = state
+        with self.timings.part("tracking"):
+            self.keeper.keep(self.states, [self.parent, *self._runs()])
+
+    def _runs(self) -> list[Run]:
+        slots = sorted(self.slots.items())
+        return [one.life.training.run for _, one in slots if isinstance(one, Training)]
+
+    def _stop(self, received: Signals) -> NoReturn:
+        """Leave what trains; the next run of the study goes on with it."""
+        self._keep()
+        for run in self._runs():
+            run.end("KILLED")
         raise InterruptedStudyError(
             f"study {self.study.name!r} stopped by {received.name}: "
             f"{tally(self.study.trials())}; the same command goes on from here",
@@ -134,9 +144,9 @@ class Passes:
             if slot in self.slots:
                 continue
             record = self.records.get(self.ledger.next_position)
-            if record is not None and self._comes_later(record, slot):
+            if record is not None and record.start > (self.engine.next_pass, slot):
                 continue
-            if record is not None and record.settled:
+            if record is not None and (record.settled or record.state):
                 self._replay(slot, record)
             elif self.finished + len(self.slots) >= trials or not self._begin(slot, record):
                 return
@@ -144,23 +154,17 @@ class Passes:
     def _waits(self) -> bool:
         """Whether the next position is known to begin in a later pass."""
         record = self.records.get(self.ledger.next_position)
-        return record is not None and record.first_pass > self.engine.next_pass
-
-    def _comes_later(self, record: Record, slot: int) -> bool:
-        return (record.first_pass, record.slot) > (self.engine.next_pass, slot)
+        return record is not None and record.start.first_pass > self.engine.next_pass
 
     def _replay(self, slot: int, record: Record) -> None:
+        record.check_start(Start(self.engine.next_pass, slot), self.study.name)
         position = self.ledger.next_position
-        if (record.first_pass, record.slot) != (self.engine.next_pass, slot):
-            raise SweepError(
-                f"study {self.study.name!r}: position {position} began in pass {record.first_pass} "
-                f"and slot {record.slot}, and would now in pass {self.engine.next_pass} and slot "
-                f"{slot}; it cannot go on as it was: name a new one with --study"
-            )
         self.ledger.ask(record.parameters)
-        self.slots[slot] = Replayed(position, record)
+        self.slots[slot] = Replayed(position, record, record.curve(self.study.settings.metric))
 
     def _begin(self, slot: int, record: Record | None) -> bool:
+        if record is not None:
+            record.check_start(Start(self.engine.next_pass, slot), self.study.name)
         with self.timings.part("sampling"):
             trial = self.ledger.ask(None if record is None else record.parameters)
         if trial is None:
@@ -168,7 +172,10 @@ class Passes:
             return False
         attempt = 1 if record is None else record.attempts + 1
         asked = Asked(trial, self.engine.seat(slot), slot, attempt)
-        life = TrialLife(self.study, asked, self.parent, self.data, self.timings)
+        if record is not None and record.left:
+            life = self.lives.begin_again(asked, record.trial)
+        else:
+            life = self.lives.begin(asked)
         self.engine.start(slot, asked.hyperparameters)
         self.slots[slot] = Training(asked.position, life)
         self.listener.trial_began(life.number)
@@ -186,14 +193,21 @@ class Passes:
             self._take(slot, trial, result)
 
     def _advance_replayed(self, slot: int, trial: Replayed) -> None:
-        curve = trial.record.curve(self.study.settings.metric)
-        trial.epoch += 1
-        if trial.epoch <= len(curve):
-            self.ledger.why_prune(trial.position, trial.epoch, curve[trial.epoch - 1])
-        ending = trial.record.ending
-        # A trial that failed did so in the epoch after its last recorded one.
-        if trial.epoch >= len(curve) + (ending in (Ending.DIVERGED, Ending.ERROR)):
-            self._settle(slot, trial.position, ending, curve)
+        if not trial.advance(self.ledger):
+            return
+        if trial.record.state is None:
+            self._settle(slot, trial.position, trial.record.ending, trial.curve)
+        else:
+            self._take_up(slot, trial, trial.record.state)
+
+    def _take_up(self, slot: int, trial: Replayed, state: TrialState) -> None:
+        """Go on with a trial whose record ends here, at the last checkpoint."""
+        record, begun = trial.record, self.ledger.running[trial.position]
+        asked = Asked(begun, seat_of(record.trial), slot, record.attempts)
+        weights = self.engine.resume(slot, asked.hyperparameters, state.slot)
+        life = self.lives.take_up(asked, record.trial, state, weights)
+        self.slots[slot] = Training(trial.position, life)
+        self.listener.trial_began(life.number)
 
     def _take(self, slot: int, trial: Training, result: EpochResult) -> None:
         try:
@@ -217,12 +231,11 @@ class Passes:
             self.engine.clear(slot)
         trouble = trial.life.end(ending, reason)
         if trouble is not None:
-            self.listener.warned(
-                f"trial {trial.life.number}: not all of its figures and files: {trouble}"
-            )
+            self.listener.warned(f"trial {trial.life.number}: not all of its files: {trouble}")
+        self.states.pop(trial.life.number, None)
         self._settle(slot, trial.position, ending, trial.life.values)
-        self.standing.take(trial.life.number, ending, trial.life.training.curves)
-        log_progress(self.parent, self.standing)
+        if self.standing.take(trial.life.number, ending, trial.life.training.curves):
+            log_progress(self.parent, self.standing)
         self.listener.trial_ended(trial.life.number, ending, reason, self.standing.best)
         self.failures.refuse_row(self.study.name, trial.position, reason)
 
@@ -233,5 +246,5 @@ class Passes:
         del self.slots[slot]
         if ending in (Ending.COMPLETE, Ending.PRUNED):
             self.finished += 1
-        elif ending != Ending.INTERRUPTED:
+        else:
             self.failures.add(position)

@@ -10,6 +10,7 @@ from sweep.errors import SweepError
 from sweep.layout import LayoutChoice
 from sweep.settings import Settings, check_study_name
 from sweep.space import read_space
+from sweep.study.ledger import GRID_LEVELS
 from sweep.study.material import choose_data
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Plan:
 
     def _space(self, data: Prepared) -> Space:
         space = read_space(self.loss, self.space_file, self.overrides)
+        if self.sampler == "grid":
+            space.grid(GRID_LEVELS)  # refuses one that is too large
         if data.image_shape is not None:
             return space
         flips, default = space.axes["flip_probability"], read_space(self.loss)

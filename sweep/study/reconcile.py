@@ -8,55 +8,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from model.hyperparameters import Hyperparameters
+from sweep.curves import new_curves
 from sweep.study import attributes
-from sweep.study.ending import Ending
-from sweep.study.recording import finish_trial
 from sweep.study.records import seat_of
 from sweep.study.results import ending
-from sweep.study.training_run import LEARNING_RATE, WHOLE, log_best
+from sweep.study.training_run import WHOLE, log_best, log_curves
 from sweep.study.trial_life import create_trial_run, trial_parameters
+from sweep.study.trial_note import trial_note
 from sweep.tracking.provenance import log_provenance
-from sweep.tracking.run import Run
+from sweep.tracking.run import PARENT, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from mlflow.entities import Run as MlflowRun
     from optuna.trial import FrozenTrial
 
     from sweep.data import Prepared
+    from sweep.study.ending import Ending
     from sweep.study.opening import OpenStudy
-
-DIED = "the process ended without a word"
-
-
-def heal(study: OpenStudy) -> int:
-    """Finish the trials that a dead process left running; return how many.
-
-    The caller holds the study's lock, so nobody is training them. They count as interrupted, and
-    will be trained again.
-    """
-    from optuna.trial import TrialState
-
-    left = [trial for trial in study.trials() if trial.state == TrialState.RUNNING]
-    for trial in left:
-        finish_trial(
-            study,
-            trial._trial_id,  # noqa: SLF001 - Optuna's own name for it
-            Ending.INTERRUPTED,
-            [],
-            {attributes.REASON: DIED, attributes.ENDING: str(Ending.INTERRUPTED)},
-        )
-    return len(left)
+    from sweep.tracking.tracker import Tracker
 
 
 def reconcile(study: OpenStudy, parent: Run, data: Prepared) -> int:
-    """Give every finished trial one MLflow run of the matching status; return what changed."""
+    """Give every finished trial one MLflow run of the matching status; return what changed.
+
+    The caller holds the study's lock, so nobody trains: a run of a trial that was left in training
+    is KILLED until it goes on.
+    """
     found = parent.tracker.runs(role="trial", **study.tags)
     runs = {int(run.data.tags["sweep.trial"]): run for run in found}
-    changes = 0
+    changes = sum(_adopt(run, parent) for run in found)
     for trial in study.trials():
         how, run = ending(trial), runs.get(trial.number)
         if how is None:
-            continue
-        if run is None:
+            if run is None or run.info.status != "RUNNING":
+                continue
+            Run(parent.tracker, run.info.run_id).end("KILLED")
+        elif run is None:
             attempt = trial.user_attrs.get(attributes.ATTEMPT, 1)
             fresh = create_trial_run(study, trial.number, attempt, parent)
             _complete(fresh, study, trial, how, data)
@@ -70,6 +59,37 @@ def reconcile(study: OpenStudy, parent: Run, data: Prepared) -> int:
     return changes
 
 
+def _adopt(run: MlflowRun, parent: Run) -> bool:
+    """Put a run under the study's own, and say whether it lay elsewhere: that one may be lost."""
+    if run.data.tags.get(PARENT) == parent.id:
+        return False
+    with parent.tracker.reaching():
+        parent.tracker.client.set_tag(run.info.run_id, PARENT, parent.id)
+    return True
+
+
+def unfinished_runs(study: OpenStudy, tracker: Tracker, states: Collection[int]) -> dict[int, str]:
+    """Return the runs of the trials that were left in training, by the trial's number.
+
+    `states` are the numbers of those that a checkpoint knows, and whose points up to it are sent.
+    A run is deleted where it has points of another training, or lacks those of this one.
+    """
+    left = {trial.number for trial in study.trials() if not trial.state.is_finished()}
+    if not left:
+        return {}
+    runs: dict[int, str] = {}
+    for run in tracker.runs(role="trial", **study.tags):
+        number = int(run.data.tags["sweep.trial"])
+        if number not in left:
+            continue
+        if bool(run.data.metrics) != (number in states):
+            with tracker.reaching():
+                tracker.client.delete_run(run.info.run_id)
+        else:
+            runs[number] = run.info.run_id
+    return runs
+
+
 def _complete(run: Run, study: OpenStudy, trial: FrozenTrial, how: Ending, data: Prepared) -> None:
     """Log what the run lacks of the trial's record; its images and weights stand in no record."""
     settings = study.settings
@@ -79,15 +99,21 @@ def _complete(run: Run, study: OpenStudy, trial: FrozenTrial, how: Ending, data:
     if len(trial.params) == len(settings.space.axes):
         hyperparameters = Hyperparameters(**trial.params)
         run.parameters(trial_parameters(settings, hyperparameters, seat_of(trial)))
-        curves = trial.user_attrs.get(attributes.CURVES, {})
-        rates = [hyperparameters.rate(epoch) for epoch in range(len(curves.get("val/loss", [])))]
-        for metric, values in {**curves, LEARNING_RATE: rates}.items():
-            there = run.steps(metric)
-            for epoch, value in enumerate(values, start=1):
-                if epoch not in there:
-                    run.metrics({metric: value}, epoch)
-        if curves.get("val/accuracy") and not run.steps("best/epoch"):
+        curves = new_curves() | trial.user_attrs.get(attributes.CURVES, {})
+        log_curves(run, curves, hyperparameters, missing=True)
+        if curves["val/accuracy"] and not run.steps("best/epoch"):
             log_best(run, curves)
+        run.note(
+            trial_note(
+                settings,
+                trial.number,
+                hyperparameters,
+                seat_of(trial),
+                curves=curves,
+                ending=how,
+                reason=trial.user_attrs.get(attributes.REASON, ""),
+            )
+        )
     run.flush()
     known = {
         "reason": trial.user_attrs.get(attributes.REASON),

@@ -14,7 +14,7 @@ from sweep.engine import train_alone
 from sweep.environment import differences, environment
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study import attributes
-from sweep.study.champion import fetch_classifier
+from sweep.study.champion import fetch_classifier, trial_run
 from sweep.study.ending import Ending
 from sweep.study.logged_training import log_training
 from sweep.study.records import seat_of
@@ -97,6 +97,7 @@ def _train_again(
     hyperparameters = Hyperparameters(**trial.params)
     diverged = ending(trial) == Ending.DIVERGED
     epochs = epochs_trained(trial) + diverged  # a pruned trial is followed up to its last epoch
+    original = trial_run(study, trial, tracker)
     run = Run.create(
         tracker,
         f"reproduce-trial-{trial.number:03d}",
@@ -104,7 +105,7 @@ def _train_again(
             "role": "reproduce",
             **study.tags,
             "original_trial": trial.number,
-            "original_run_id": trial.user_attrs.get(attributes.TRIAL_RUN),
+            "original_run_id": "" if original is None else original.id,
         },
         note=f"Trial {trial.number} of `{study.name}`, trained again from its record.",
     )

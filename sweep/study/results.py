@@ -35,7 +35,7 @@ class Tally:
 
     def __str__(self) -> str:
         parts = [f"{self.complete} complete", f"{self.pruned} pruned", f"{self.failed} failed"]
-        return ", ".join(parts + ([f"{self.running} running"] if self.running else []))
+        return ", ".join(parts + ([f"{self.running} unfinished"] if self.running else []))
 
 
 def tally(trials: Sequence[FrozenTrial]) -> Tally:
@@ -143,7 +143,7 @@ def describe(trial: FrozenTrial) -> dict[str, Any]:
     how = ending(trial)
     return {
         "trial": trial.number,
-        "ending": "running" if how is None else str(how),
+        "ending": "unfinished" if how is None else str(how),
         "reason": trial.user_attrs.get(attributes.REASON, ""),
         "epochs": epochs_trained(trial),
         "val/accuracy": _known(last_value(trial, "val/accuracy")),

@@ -15,7 +15,6 @@ from sweep.study.sealed_test import (
     HeldOutResult,
     evaluate_on_test_rows,
     log_test_result,
-    refuse_without_test_rows,
 )
 from sweep.study.training_run import parameters
 from sweep.tracking.run import Run
@@ -76,8 +75,6 @@ def train_single(
         After Ctrl-C or SIGTERM; the run says so.
 
     """
-    if test_source is not None:
-        refuse_without_test_rows(test_source)
     name = f"train-{loss}-seed-{seed}"
     run = Run.create(tracker, name, tags={"role": "train"})
     training, how, reason = log_training(

@@ -52,11 +52,13 @@ class Standing:
                 last_value(best, "val/loss"),
             )
 
-    def take(self, number: int, ending: Ending, curves: Curves) -> None:
-        """Take in how a trial ended."""
-        self.finished += ending in (Ending.COMPLETE, Ending.PRUNED)
+    def take(self, number: int, ending: Ending, curves: Curves) -> bool:
+        """Take in how a trial ended; return whether it counts as finished."""
         if ending == Ending.COMPLETE and self.is_beaten_by(number, curves):
             self.best = self._result(number, curves)
+        counts = ending in (Ending.COMPLETE, Ending.PRUNED)
+        self.finished += counts
+        return counts
 
     def is_beaten_by(self, number: int, curves: Curves) -> bool:
         """Whether a trial that ends with these curves is better than the best."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import sqlite3
+from contextlib import contextmanager, suppress
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.databases import make_whole
+from sweep.databases import check_tables, make_whole
 from sweep.errors import StoreUnreachableError, SweepError
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def _open() -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         with reaching_store():
+            _check_tables()
             make_whole(STORE, lambda path: RDBStorage(f"sqlite:///{path}").engine.dispose())
             storage = RDBStorage(
                 f"sqlite:///{STORE}",
@@ -85,15 +88,21 @@ def _open() -> BaseStorage:
     return get_storage(storage)  # with Optuna's cache of finished trials
 
 
+def _check_tables() -> None:
+    if STORE.is_file():
+        with suppress(sqlite3.DatabaseError):  # whoever opens it says so better
+            check_tables(STORE, "studies")
+
+
 @contextmanager
 def reaching_store() -> Iterator[None]:
     """Turn a failing database into one line that says which and why."""
     from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import DatabaseError, OperationalError
+    from sqlalchemy.exc import DatabaseError
 
     try:
         yield
-    except (StorageInternalError, OperationalError, DatabaseError) as error:
+    except (StorageInternalError, DatabaseError, JSONDecodeError) as error:
         cause = error.__cause__ or error
         detail = str(getattr(cause, "orig", cause)).splitlines()[0]
         if "readonly" in detail:

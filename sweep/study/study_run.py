@@ -10,17 +10,25 @@ from sweep.figures.parallel import parallel_figure
 from sweep.figures.slices import slice_figure
 from sweep.study import attributes
 from sweep.study.dashboard import colour_runs, ensure_view
+from sweep.study.ending import Ending
+from sweep.study.experiment_note import experiment_note
 from sweep.study.importance import importances
 from sweep.study.note import study_note
-from sweep.study.results import ending, find_chosen
+from sweep.study.position import settled
+from sweep.study.results import epochs_trained, find_chosen
 from sweep.study.standing import Standing
+from sweep.tracking.provenance import log_provenance
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from sweep.data import Prepared
     from sweep.study.opening import OpenStudy
     from sweep.tracking.tracker import Tracker
 
+GIVEN = "sweep.data_digest"
+"""A tag that a run has once it has all that it was given."""
 OVERVIEW = {
     "history": history_figure,
     "parallel_coordinates": parallel_figure,
@@ -30,20 +38,28 @@ OVERVIEW = {
 
 def open_study_run(study: OpenStudy, tracker: Tracker, data: Prepared) -> Run:
     """Go on with the study's own run, or begin it where this store has none."""
-    from sweep.tracking.provenance import log_provenance
-
     ensure_view(tracker, study)
+    names = [run.info.run_name for run in tracker.runs(role="study")]
+    tracker.describe(experiment_note(data, sorted({*names, study.name})))
     found = tracker.runs(role="study", **study.tags)
     if found:
         run = Run(tracker, found[0].info.run_id)
+        if GIVEN not in found[0].data.tags:  # its process died as it began
+            _tell_given(run, study, data)
         run.resume()
         return run
-    run = Run.create(tracker, study.name, tags={"role": "study", **study.tags})
-    run.parameters(_parameters(study))
-    log_provenance(run, study.settings.data, data)
-    _log_history(run, study)
+    run = Run.create(
+        tracker, study.name, tags={"role": "study", **study.tags}, note=study_note(study)
+    )
+    _tell_given(run, study, data)
     run.flush()
     return run
+
+
+def _tell_given(run: Run, study: OpenStudy, data: Prepared) -> None:
+    """Log the study's settings and what its numbers rest on."""
+    run.parameters(_parameters(study))
+    log_provenance(run, study.settings.data, data)
 
 
 def _parameters(study: OpenStudy) -> dict[str, object]:
@@ -60,14 +76,24 @@ def _parameters(study: OpenStudy) -> dict[str, object]:
     }
 
 
-def _log_history(run: Run, study: OpenStudy) -> None:
-    """Log the best after each trial, for a store that is younger than the study."""
+def complete_progress(run: Run, study: OpenStudy) -> None:
+    """Log what the store lacks of the best so far, in the order in which the trials ended."""
+    there = run.steps("best/val_loss")
     standing = Standing(study.settings, [])
-    for trial in study.trials():
-        how = ending(trial)
-        if how is not None:
-            standing.take(trial.number, how, trial.user_attrs.get(attributes.CURVES, {}))
+    for trial in sorted(settled(study.trials()), key=_end):
+        curves = trial.user_attrs.get(attributes.CURVES, {})
+        counts = standing.take(trial.number, Ending(trial.user_attrs[attributes.ENDING]), curves)
+        if counts and standing.finished not in there:
             log_progress(run, standing)
+    run.flush()
+
+
+def _end(trial: FrozenTrial) -> tuple[int, int]:
+    """Return when a trial ended in logical time: after which pass, and in which slot."""
+    known = trial.user_attrs
+    if attributes.SEAT not in known:
+        return trial.number, 0
+    return known[attributes.SEAT]["first_pass"] + epochs_trained(trial), known[attributes.SLOT]
 
 
 def log_progress(run: Run, standing: Standing) -> None:

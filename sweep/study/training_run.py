@@ -14,8 +14,10 @@ from model.losses import LOSSES
 from model.metrics import per_class_accuracy
 from sweep.curves import append, best_epoch, new_curves, point
 from sweep.figures.curves import curves_figure
-from sweep.figures.weights import weights_figure, weights_montage
+from sweep.figures.weights import weights_figure
+from sweep.study.checkpoint import TrialState
 from sweep.study.ending import Ending
+from sweep.study.image_log import ImageLog
 from sweep.tracking.provenance import log_provenance
 
 if TYPE_CHECKING:
@@ -23,13 +25,12 @@ if TYPE_CHECKING:
 
     from model.arrays import Floats
     from model.hyperparameters import Hyperparameters
-    from model.reference import EpochResult
+    from model.results import EpochResult, SlotState
     from sweep.curves import Curves
     from sweep.data import Prepared
     from sweep.settings import DataChoice
     from sweep.tracking.run import Run
 
-IMAGE_EPOCHS = frozenset({1, 2, 5, 10, 20, 50, 100, 200, 500, 1000})
 LEARNING_RATE = "train/learning_rate"
 WHOLE = "whole"
 """The tag that a run gets last of all: without it, a part of its record may be missing."""
@@ -72,7 +73,10 @@ class TrainingRun:
         self.data = data
         self.loss = loss
         self.curves = new_curves()
-        self.last: EpochResult | None = None
+        self.weights: Floats | None = None
+        self.bias: Floats | None = None
+        shape = data.image_shape
+        self.images = None if shape is None else ImageLog(run, data.class_names, shape)
 
     @classmethod
     def begun(
@@ -82,33 +86,55 @@ class TrainingRun:
         run.parameters(given)
         log_provenance(run, choice, data)
         training = cls(run, data, given["loss"])
-        training.begin(given["seed"])
+        features = data.training.rows.shape[1]
+        weights = Draws(given["seed"]).initial_weights(len(data.class_names), features)
+        if training.images is not None:
+            training.images.take(weights, 0)
         return training
 
-    def begin(self, seed: int) -> None:
-        """Show the weights that the training starts from: the UI's slider begins at step 0."""
-        features = self.data.training.rows.shape[1]
-        weights = Draws(seed).initial_weights(len(self.data.class_names), features)
-        self._log_weights_image(weights, 0)
+    @classmethod
+    def continued(
+        cls, run: Run, data: Prepared, loss: str, state: TrialState, weights: Floats
+    ) -> TrainingRun:
+        """Go on with a training whose points are logged up to a checkpoint.
+
+        `weights` are those of its state in pixel order.
+        """
+        training = cls(run, data, loss)
+        training.curves = state.curves
+        training.weights, training.bias = weights, state.slot.bias
+        if data.image_shape is not None:
+            training.images = ImageLog(run, data.class_names, data.image_shape, state.images)
+        return training
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are behind it."""
+        return len(self.curves["val/loss"])
+
+    def state(self, slot: SlotState) -> TrialState:
+        """Return where it stands, for `continued`; `slot` is what the engine keeps of it."""
+        images = {} if self.images is None else self.images.state()
+        return TrialState(slot=slot, curves=self.curves, images=images)
 
     def record(self, result: EpochResult) -> dict[str, float]:
         """Take in one epoch and return its metrics."""
         values = point(result)
         self.run.metrics({**values, LEARNING_RATE: result.learning_rate}, result.epoch)
-        if result.epoch in IMAGE_EPOCHS:
-            self._log_weights_image(result.weights, result.epoch)
+        if self.images is not None:
+            self.images.take(result.weights, result.epoch)
         # Last, so that the curves hold no epoch that failed.
         append(self.curves, values)
-        self.last = result
+        self.weights, self.bias = result.weights, result.bias
         return values
 
     def classifier(self) -> LinearClassifier | None:
         """Return the classifier as it stands; None before the first epoch has ended."""
-        if self.last is None:
+        if self.weights is None or self.bias is None:
             return None
         return LinearClassifier(
-            weights=self.last.weights,
-            bias=self.last.bias,
+            weights=self.weights,
+            bias=self.bias,
             standardiser=self.data.standardiser,
             loss=LOSSES[self.loss],
             image_shape=self.data.image_shape,
@@ -122,19 +148,18 @@ class TrainingRun:
         """
         tags: dict[str, object] = {"ending": ending, **({"reason": reason} if reason else {})}
         classifier = self.classifier()
-        if classifier is not None and self.last is not None:
+        if classifier is not None:
             tags["weights_digest"] = classifier.digest
             log_best(self.run, self.curves)
-            self.run.metrics(self._per_class_accuracy())
+            self.run.metrics(self._per_class_accuracy(classifier))
             if ending != Ending.INTERRUPTED:
-                self._log_figures(classifier, self.last, title)
+                self._log_figures(classifier, title)
             log_classifier(self.run, classifier)
         self.run.tags({**tags, WHOLE: True})
 
-    def _per_class_accuracy(self) -> Mapping[str, float]:
-        assert self.last is not None  # noqa: S101 - log_ending asks only after an epoch
+    def _per_class_accuracy(self, classifier: LinearClassifier) -> Mapping[str, float]:
         validation, names = self.data.validation, self.data.class_names
-        scores = validation.rows @ self.last.weights.T + self.last.bias
+        scores = validation.rows @ classifier.weights.T + classifier.bias
         shares = per_class_accuracy(scores.argmax(axis=1), validation.labels, len(names))
         return {
             f"val_accuracy_of/{metric_name(name)}": float(share)
@@ -142,27 +167,37 @@ class TrainingRun:
             if not math.isnan(share)  # a class without validation rows
         }
 
-    def _log_figures(self, classifier: LinearClassifier, last: EpochResult, title: str) -> None:
-        if last.epoch not in IMAGE_EPOCHS:
-            self._log_weights_image(last.weights, last.epoch)
+    def _log_figures(self, classifier: LinearClassifier, title: str) -> None:
+        if self.images is not None:
+            self.images.finish(classifier.weights, self.epoch)
         with self.run.tracker.timings.part("figures"):
             curves = curves_figure(self.curves, title=title)
         self.run.figure(curves, "figures/curves.png")
         self._log_class_weights(classifier, title)
 
-    def _log_weights_image(self, weights: Floats, step: int) -> None:
-        if self.data.image_shape is not None:
-            with self.run.tracker.timings.part("figures"):
-                image = weights_montage(weights, self.data.class_names, self.data.image_shape)
-            self.run.weights_image(image, step)
-
     def _log_class_weights(self, classifier: LinearClassifier, title: str) -> None:
         if classifier.image_shape is not None:
             with self.run.tracker.timings.part("figures"):
                 figure = weights_figure(
-                    classifier.weights, classifier.class_names, classifier.image_shape, title=title
+                    classifier.weights,
+                    classifier.class_names,
+                    classifier.image_shape,
+                    title=title,
+                    limit=None if self.images is None else self.images.limit,
                 )
             self.run.figure(figure, "figures/class_weights.png")
+
+
+def log_curves(
+    run: Run, curves: Curves, hyperparameters: Hyperparameters, *, missing: bool = False
+) -> None:
+    """Log the points of recorded curves; with `missing` those that the store does not have."""
+    rates = [hyperparameters.rate(epoch) for epoch in range(len(curves.get("val/loss", [])))]
+    for metric, values in {**curves, LEARNING_RATE: rates}.items():
+        there = run.steps(metric) if missing else set()
+        for epoch, value in enumerate(values, start=1):
+            if epoch not in there:
+                run.metrics({metric: value}, epoch)
 
 
 def log_best(run: Run, curves: Curves) -> None:

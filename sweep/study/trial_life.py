@@ -1,33 +1,34 @@
 """One trial from its beginning to its end, in both stores.
 
 Optuna's store is the record, the MLflow run a copy. Whatever happens, the order is: begin the
-trial in the record, create the run, save its id on the trial, train, end the trial in the record,
-complete and close the run.
+trial in the record, create the run, train, write down what the run gets at its end, end the trial
+in the record, send it.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from model.hyperparameters import Hyperparameters
 from sweep.environment import environment
 from sweep.errors import SweepError
 from sweep.study import attributes
-from sweep.study.recording import begin_trial, finish_trial
-from sweep.study.storage import reaching_store
-from sweep.study.training_run import TrainingRun, parameters
+from sweep.study.recording import finish_trial
+from sweep.study.training_run import parameters
+from sweep.study.trial_note import trial_note
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
     import optuna
 
     from model.results import EpochResult
-    from sweep.data import Prepared
     from sweep.engine import Seat
     from sweep.settings import Settings
     from sweep.study.ending import Ending
     from sweep.study.opening import OpenStudy
+    from sweep.study.training_run import TrainingRun
     from sweep.timings import Timings
 
 
@@ -44,7 +45,7 @@ class Asked:
     slot
         Of the study.
     attempt
-        From 1; an interrupted trial is tried again.
+        From 1; more where it had to begin anew.
 
     """
 
@@ -81,30 +82,30 @@ class TrialLife:
     study
         The study that asked.
     asked
-        The trial with its setting.
-    parent
-        The study's own MLflow run.
-    data
-        What is trained on.
+        What it is.
+    number, trial_id
+        What the store calls it.
+    training
+        Its training, begun.
     timings
         Where the time spent in the store is added up, as `sampling`.
 
     """
 
     def __init__(
-        self, study: OpenStudy, asked: Asked, parent: Run, data: Prepared, timings: Timings
+        self,
+        study: OpenStudy,
+        asked: Asked,
+        *,
+        number: int,
+        trial_id: int,
+        training: TrainingRun,
+        timings: Timings,
     ) -> None:
-        self.study = study
-        self.asked = asked
+        self.study, self.asked = study, asked
+        self.number, self.trial_id = number, trial_id
+        self.training = training
         self.timings = timings
-        with timings.part("sampling"):
-            self.number, self.trial_id = begin_trial(study, asked.trial, asked.record())
-        run = create_trial_run(study, self.number, asked.attempt, parent)
-        with timings.part("sampling"), reaching_store():
-            study.storage.set_trial_user_attr(self.trial_id, attributes.TRIAL_RUN, run.id)
-        given = trial_parameters(study.settings, asked.hyperparameters, asked.seat)
-        self.training = TrainingRun.begun(run, data, study.settings.data, given)
-        run.flush()  # what a run is given is seen while it trains
 
     @property
     def values(self) -> list[float]:
@@ -115,22 +116,27 @@ class TrialLife:
         """Take in one epoch and return the objective's value."""
         return self.training.record(result)[self.study.settings.metric]
 
+    def describe(self, ending: Ending | None, reason: str = "") -> None:
+        """Bring the description of its run up to date."""
+        note = trial_note(
+            self.study.settings,
+            self.number,
+            self.asked.hyperparameters,
+            self.asked.seat,
+            curves=self.training.curves,
+            ending=ending,
+            reason=reason,
+        )
+        self.training.run.note(note)
+
     def end(self, ending: Ending, reason: str = "") -> str | None:
         """End the trial in both stores; return what went wrong with its figures and files, if any.
 
-        The result is recorded first: nothing that is drawn or copied afterwards can cost it.
+        Whatever that is, it costs nothing of the result. What MLflow gets waits on the disk before
+        the end is recorded, and goes out only then.
         """
-        classifier = self.training.classifier()
-        record = {
-            attributes.CURVES: self.training.curves,
-            attributes.WEIGHTS_DIGEST: classifier.digest if classifier is not None else None,
-            attributes.ENVIRONMENT: environment(),
-            attributes.REASON: reason,
-            attributes.ENDING: str(ending),
-        }
-        with self.timings.part("sampling"):
-            finish_trial(self.study, self.trial_id, ending, self.values, record)
         trouble = None
+        self.describe(ending, reason)
         try:
             self.training.log_ending(ending, reason, title=trial_title(self.study, self.number))
         except SweepError:
@@ -138,8 +144,22 @@ class TrialLife:
         except Exception as error:  # noqa: BLE001 - a figure must not end a study
             trouble = f"{type(error).__name__}: {error}"
             self.training.run.tags({"artifact_error": trouble})
-        self.training.run.end(ending.mlflow_status)
+        self.training.run.end(ending.mlflow_status, partial(self._record, ending, reason))
         return trouble
+
+    def _record(self, ending: Ending, reason: str, letter: int) -> None:
+        classifier = self.training.classifier()
+        record = {
+            attributes.CURVES: self.training.curves,
+            attributes.WEIGHTS_DIGEST: classifier.digest if classifier is not None else None,
+            attributes.ENVIRONMENT: environment(),
+            attributes.TRIAL_RUN: self.training.run.known_id,
+            attributes.LETTER: letter,
+            attributes.REASON: reason,
+            attributes.ENDING: str(ending),
+        }
+        with self.timings.part("sampling"):
+            finish_trial(self.study, self.trial_id, ending, self.values, record)
 
 
 def trial_parameters(

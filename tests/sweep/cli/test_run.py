@@ -93,7 +93,7 @@ def test_the_studys_own_run_has_the_history_the_figures_and_the_way_to_reproduce
     assert artifacts(run, "figures") == {
         f"figures/{name}.png" for name in ("history", "parallel_coordinates", "slice", "importance")
     }
-    assert "    sweep reproduce digits-softmax" in run.data.tags["mlflow.note.content"]
+    assert "\nsweep reproduce digits-softmax\n" in run.data.tags["mlflow.note.content"]
 
 
 def test_the_champion_loads_by_its_alias_and_predicts_as_the_classifier(study, tracker):
@@ -220,7 +220,7 @@ def test_trials_that_all_diverge_end_the_study_with_the_reason(
     assert len(trials) == 3
     assert re.fullmatch(
         r"trial 0 diverged: .* after \d of 9 epochs; diverged in epoch \d: the .* cost is .*; "
-        r"0 of 50 done",
+        r"0 of 50 done(; leading .*)?",
         trials[0],
     )
     assert re.fullmatch(
@@ -228,6 +228,28 @@ def test_trials_that_all_diverge_end_the_study_with_the_reason(
         r"diverged in epoch \d: .*; narrow the space, e\.g\. --set learning_rate=1e-4:1e-2:log",
         error,
     )
+
+
+def test_a_dry_run_refuses_what_the_run_would(in_finished_study, invoke):
+    del in_finished_study
+    same = ("run", "--data", "digits", "--dry-run", "--trials", "6")
+    said = invoke(*same, "--epochs", "3")
+    assert (said.exit_code, said.stdout) == (1, "")
+    assert "study 'digits-softmax' was begun with other settings" in said.stderr
+    assert "epochs 2 -> 3" in said.stderr
+    assert invoke(*same, "--epochs", "2").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "code"), [("postgresql://u:pw@127.0.0.1:1/db", 1), ("http://127.0.0.1:9", 75)]
+)
+def test_no_study_is_begun_where_no_tracking_store_answers(
+    workspace, tiny_npz, invoke, address, code
+):
+    del workspace
+    said = invoke("run", "--data", tiny_npz, "--tracking-uri", address)
+    assert (said.exit_code, said.stdout) == (code, "")
+    assert not Path("mlruns/optuna.db").exists()
 
 
 def test_a_dry_run_tells_the_plan_and_leaves_no_trace(tmp_path, monkeypatch, tiny_npz, invoke):

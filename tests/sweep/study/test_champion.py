@@ -113,7 +113,8 @@ def test_the_best_trial_is_crowned_once_and_a_better_one_takes_over(loop, monkey
     crown_chosen(loop.study, loop.tracker)
     best = best_trial(loop.study.settings, loop.study.trials())
     assert best.number > 0
-    assert crowned[-1] == (best.user_attrs[attributes.TRIAL_RUN], True, "tiny-softmax")
+    (run,) = loop.tracker.runs(role="trial", trial=best.number)
+    assert crowned[-1] == (run.info.run_id, True, "tiny-softmax")
 
 
 def test_a_study_without_a_complete_trial_has_nothing_to_crown(tiny_study):

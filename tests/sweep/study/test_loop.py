@@ -2,8 +2,10 @@ import os
 import signal
 from collections import Counter
 from itertools import chain, repeat
+from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState
 
 from model.results import DivergedError
 from model.stack import Stack
@@ -14,6 +16,7 @@ from sweep.study.interrupts import InterruptedStudyError
 from sweep.study.listener import Listener
 from sweep.study.passes import Budget
 from sweep.study.results import tally
+from sweep.tracking.tracker import Tracker
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 
@@ -174,20 +177,34 @@ def test_the_loss_is_minimised_where_it_is_the_objective(tiny_study):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_trial_and_the_study_in_order(tiny_study, in_both_stores, number, code):
+def test_a_signal_leaves_what_trains_and_the_next_run_goes_on_with_it(
+    tiny_study, in_both_stores, number, code
+):
     loop = tiny_study(epochs=4)
     loop.listener = Signals((1, 2), number)
     error = stopped(loop, 3)
     assert str(error) == (
-        f"study 'tiny-softmax' stopped by {number.name}: 1 complete, 0 pruned, 1 failed; "
-        "the same command goes on from here"
+        f"study 'tiny-softmax' stopped by {number.name}: 1 complete, 0 pruned, 0 failed, "
+        "1 unfinished; the same command goes on from here"
     )
     assert error.exit_code == code
-    broken = loop.study.trials()[1]
-    assert broken.user_attrs[attributes.REASON] == f"stopped by {number.name}"
-    assert list(broken.intermediate_values) == [1, 2]
-    in_both_stores(loop.study, loop.tracker)
+    left = loop.study.trials()[1]
+    assert left.state == TrialState.RUNNING
+    (run,) = loop.tracker.runs(role="trial", trial=1)
+    assert run.info.status == "KILLED"
+    history = loop.tracker.client.get_metric_history(run.info.run_id, "val/loss")
+    assert [point.step for point in history] == [1, 2]
     assert parent(loop).info.status == "KILLED"
+
+    heard = []
+    again = tiny_study(epochs=4)
+    again.listener.epoch_ended = lambda *given: heard.append(given[:2])
+    again.run(Budget(3))
+    assert heard[:2] == [(1, 3), (1, 4)]
+    assert [run.info.run_id] == [
+        one.info.run_id for one in loop.tracker.runs(role="trial", trial=1)
+    ]
+    in_both_stores(again.study, again.tracker)
 
 
 def test_interrupted_and_resumed_a_study_is_the_unbroken_one(tiny_study, outcome, in_both_stores):
@@ -200,18 +217,17 @@ def test_interrupted_and_resumed_a_study_is_the_unbroken_one(tiny_study, outcome
     for number, at in (
         (signal.SIGINT, (0, 1)),
         (signal.SIGTERM, (4, 2)),
-        (signal.SIGINT, (12, 1)),
+        (signal.SIGINT, (10, 1)),
     ):
         loop = tiny_study(study_name="broken", **options)
         loop.listener = Signals(at, number)
         stopped(loop, 12)
     loop = tiny_study(study_name="broken", **options)
     loop.run(Budget(12))
-    assert endings(loop).count(Ending.INTERRUPTED) >= 2  # one signal came with the ending
     assert outcome(loop.study) == outcome(whole.study)
     in_both_stores(loop.study, loop.tracker)
-    attempts = [trial.user_attrs[attributes.ATTEMPT] for trial in loop.study.trials()]
-    assert attempts[:2] == [1, 2]
+    assert len(loop.study.trials()) == 12
+    assert {trial.user_attrs[attributes.ATTEMPT] for trial in loop.study.trials()} == {1}
 
 
 def test_a_signal_between_two_trials_begins_no_further_one(tiny_study):
@@ -227,21 +243,59 @@ def test_a_signal_after_the_last_trial_leaves_a_finished_study(tiny_study):
     assert parent(loop).info.status == "FINISHED"
 
 
-def test_a_store_that_goes_away_ends_the_run_and_the_next_one_repairs_it(
-    tiny_study, monkeypatch, in_both_stores
-):
-    def gone(*_):
-        raise StoreUnreachableError("MLflow is gone")
+@pytest.fixture
+def away(monkeypatch):
+    """Take the tracking store away as soon as trials run; return what brings it back."""
+    deliver, gone = Tracker.deliver, [True]
 
-    loop = tiny_study()
-    with monkeypatch.context() as away:
-        away.setattr("sweep.tracking.run.Run.metrics", gone)
-        with pytest.raises(StoreUnreachableError, match="MLflow is gone"):
-            loop.run(Budget(2))
-    assert str(tally(loop.study.trials())) == "0 complete, 0 pruned, 0 failed, 1 running"
-    tiny_study().run(Budget(2))
-    assert endings(loop) == [Ending.INTERRUPTED, Ending.COMPLETE, Ending.COMPLETE]
+    def unreachable(tracker, letter, *, again=False):
+        if gone and tracker._post is not None:
+            raise StoreUnreachableError("MLflow is gone")
+        deliver(tracker, letter, again=again)
+
+    monkeypatch.setattr("sweep.tracking.courier.PATIENCE", 0.05)
+    monkeypatch.setattr("sweep.tracking.courier.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(Tracker, "deliver", unreachable)
+    return gone.clear
+
+
+def waiting(name="tiny-softmax"):
+    return list(Path("mlruns/outbox", name).glob("*.zip"))
+
+
+def test_a_study_goes_on_without_its_tracking_store_and_the_next_run_tells_it_all(
+    tiny_study, away, in_both_stores
+):
+    loop, said = tiny_study(), []
+    loop.listener.warned = said.append
+    with pytest.raises(StoreUnreachableError, match=r"MLflow is gone; \d+ letters for it wait in"):
+        loop.run(Budget(2))
+    assert endings(loop) == [Ending.COMPLETE, Ending.COMPLETE]
+    assert loop.tracker.runs(role="trial") == []
+    assert said == ["MLflow is gone; meanwhile what is logged waits in mlruns/outbox/tiny-softmax"]
+    assert waiting()
+    away()
+    assert tiny_study().run(Budget(2)) == "2 of 2 trials were finished already"
     in_both_stores(loop.study, loop.tracker)
+    assert parent(loop).info.status == "FINISHED"
+    assert waiting() == []
+
+
+def test_a_study_stopped_while_its_tracking_store_is_away_goes_on_all_the_same(
+    tiny_study, away, in_both_stores, outcome
+):
+    whole = tiny_study(study_name="whole", epochs=4)
+    loop = tiny_study(epochs=4)
+    loop.listener = Signals((1, 2))
+    assert stopped(loop, 3).exit_code == 130
+    assert waiting()
+    away()
+    whole.run(Budget(3))
+    again = tiny_study(epochs=4)
+    again.run(Budget(3))
+    assert outcome(again.study) == outcome(whole.study)
+    in_both_stores(again.study, again.tracker)
+    assert waiting() == []
 
 
 def test_a_champion_that_cannot_be_registered_is_said_and_the_study_is_done(

@@ -113,7 +113,7 @@ def test_every_trial_is_counted_once(study_of):
     counts = tally(study.trials())
     assert counts == Tally(complete=2, pruned=1, failed=3, running=1)
     assert counts.finished == 3
-    assert str(counts) == "2 complete, 1 pruned, 3 failed, 1 running"
+    assert str(counts) == "2 complete, 1 pruned, 3 failed, 1 unfinished"
     assert str(tally([])) == "0 complete, 0 pruned, 0 failed"
 
 
@@ -187,7 +187,7 @@ def test_a_trial_that_has_measured_nothing_has_nulls_instead_of_nans():
     description = describe(create_trial(state=TrialState.WAITING))
     assert description == {
         "trial": -1,
-        "ending": "running",
+        "ending": "unfinished",
         "reason": "",
         "epochs": 0,
         "val/accuracy": None,

@@ -5,7 +5,13 @@ from mlflow.artifacts import list_artifacts
 
 from sweep.study.passes import Budget
 from sweep.study.standing import Standing
-from sweep.study.study_run import log_overview, log_progress, open_study_run
+from sweep.study.study_run import (
+    complete_progress,
+    log_overview,
+    log_progress,
+    open_study_run,
+)
+from sweep.tracking.run import Run
 
 
 @pytest.fixture
@@ -85,6 +91,8 @@ def test_a_store_younger_than_the_study_gets_the_whole_history(loop, no_figures)
     loop.tracker.client.delete_run(old.info.run_id)
     fresh = open_study_run(loop.study, loop.tracker, loop.data)
     assert fresh.id != old.info.run_id
+    for _ in range(2):  # the second time nothing lacks
+        complete_progress(fresh, loop.study)
     assert fresh.steps("best/val_accuracy") == {1, 2, 3}
 
 
@@ -104,3 +112,15 @@ def test_the_figures_over_all_trials_lie_under_figures(loop, no_figures):
         for name in ("history", "parallel_coordinates", "slice", "importance")
     }
     assert list_artifacts(run_id=run.id) == []
+
+
+def test_a_study_run_whose_process_died_as_it_began_is_told_what_it_was_given(loop):
+    whole = open_study_run(loop.study, loop.tracker, loop.data)
+    expected = loop.tracker.client.get_run(whole.id).data
+    loop.tracker.client.delete_run(whole.id)
+    Run.create(loop.tracker, loop.study.name, tags={"role": "study", **loop.study.tags})
+    again = open_study_run(loop.study, loop.tracker, loop.data)
+    found = loop.tracker.client.get_run(again.id).data
+    assert found.params == expected.params
+    assert found.tags["sweep.data_digest"] == expected.tags["sweep.data_digest"]
+    assert found.tags["sweep.environment.numpy"] == expected.tags["sweep.environment.numpy"]

@@ -7,11 +7,12 @@ from mlflow.utils.validation import _validate_metric_name
 from model.hyperparameters import Hyperparameters
 from model.linear import LinearClassifier
 from model.losses import SOFTMAX
-from model.reference import EpochResult, Evaluation, Rows
+from model.results import EpochResult, Evaluation, Rows, SlotState
 from model.standardise import Standardiser
 from sweep.data import Prepared
 from sweep.study.ending import Ending
-from sweep.study.training_run import WHOLE, TrainingRun, metric_name, parameters
+from sweep.study.image_log import PAUSE_SECONDS
+from sweep.study.training_run import WHOLE, TrainingRun, log_curves, metric_name, parameters
 from sweep.timings import Timings
 
 GIVEN = {
@@ -30,7 +31,7 @@ class Recorder:
         self.tracker = self
         self.timings = Timings()
         self.points, self.images, self.figures, self.set_tags = [], {}, {}, {}
-        self.classifier = None
+        self.classifier, self.given, self.data_sets = None, {}, []
 
     def metrics(self, values, step=0):
         self.points += [(name, step, value) for name, value in values.items()]
@@ -49,6 +50,12 @@ class Recorder:
         assert WHOLE not in self.set_tags, "a run is called whole last of all"
         self.set_tags |= values
 
+    def parameters(self, values):
+        self.given |= values
+
+    def inputs(self, values):
+        self.data_sets += values
+
     def last(self, name):
         return [(step, value) for metric, step, value in self.points if metric == name][-1]
 
@@ -56,6 +63,14 @@ class Recorder:
 @pytest.fixture
 def run():
     return Recorder()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a list whose only number is the time."""
+    times = [0.0]
+    monkeypatch.setattr("sweep.study.image_log.time.monotonic", lambda: times[0])
+    return times
 
 
 def prepared(image_shape=(1, 2, 2)):
@@ -73,14 +88,14 @@ def prepared(image_shape=(1, 2, 2)):
     )
 
 
-def result(epoch, accuracy=0.5):
+def result(epoch, accuracy=0.5, size=1.0):
     weights = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [-1, -1, -1, -1]], np.float32)
     return EpochResult(
         epoch=epoch,
         learning_rate=0.25,
         train=Evaluation(loss=1.0, cost=1.5, accuracy=0.75),
         val=Evaluation(loss=2.0, cost=2.5, accuracy=accuracy),
-        weights=weights,
+        weights=size * weights,
         bias=np.zeros(3, np.float32),
     )
 
@@ -122,20 +137,94 @@ def test_every_epoch_is_recorded_under_its_own_step(run):
     assert ("train/learning_rate", 1, 0.25) in run.points
 
 
-def test_weights_are_drawn_before_training_at_chosen_epochs_and_at_the_end(run):
-    training = TrainingRun(run, prepared(), "softmax")
-    training.begin(seed=3)
-    for epoch in range(1, 8):
-        training.record(result(epoch))
-    assert sorted(run.images) == [0, 1, 2, 5]
+@pytest.fixture
+def begun(run, make_settings):
+    """Return a function that begins a training and logs what it is given."""
+
+    def begin(**shape):
+        given = parameters(Hyperparameters(**GIVEN), loss="softmax", epochs=7, seed=3)
+        return TrainingRun.begun(run, prepared(**shape), make_settings().data, given)
+
+    return begin
+
+
+def test_what_a_training_is_given_and_runs_on_is_told_at_its_beginning(run, begun):
+    training = begun()
+    assert (training.loss, training.epoch) == ("softmax", 0)
+    assert run.given["seed"] == 3
+    assert run.set_tags["data_digest"] == "d" * 64
+    assert [each["context"] for each in run.data_sets] == ["training", "validation"]
+    assert training.images.state()["steps"].tolist() == [0]
+    assert run.images == {}
+    assert run.points == []
+
+
+def shown_live(training, epochs, clock, pace):
+    """Train on for these epochs, each so many seconds long, and tell what is shown meanwhile."""
+    for epoch in epochs:
+        clock[0] += pace
+        training.record(result(epoch, epoch / 10, size=epoch))
+    return sorted(training.run.images)
+
+
+@pytest.mark.parametrize(
+    ("pace", "pace_of_parts"), [(0, 0), (PAUSE_SECONDS, 0), (0, PAUSE_SECONDS)]
+)
+def test_a_training_that_goes_on_from_its_state_ends_as_if_it_had_never_stopped(
+    begun, make_settings, clock, pace, pace_of_parts
+):
+    seen = {0: [1], PAUSE_SECONDS: [1, 3]}
+    whole = begun()
+    assert shown_live(whole, range(1, 8), clock, pace) == seen[pace]
+    whole.log_ending(Ending.COMPLETE, "", title="t")
+    run = whole.run
+
+    given = {"loss": "softmax", "seed": 3}
+    before = TrainingRun.begun(Recorder(), whole.data, make_settings().data, given)
+    assert shown_live(before, range(1, 4), clock, pace_of_parts) == seen[pace_of_parts]
+    slot = SlotState(first_pass=0, weights=None, bias=before.bias)
+    rest = Recorder()
+    after = TrainingRun.continued(rest, whole.data, "softmax", before.state(slot), before.weights)
+    assert after.epoch == 3
+    assert after.classifier().digest == before.classifier().digest
+    assert shown_live(after, range(4, 8), clock, pace_of_parts) == []
+    after.log_ending(Ending.COMPLETE, "", title="t")
+    assert after.curves == whole.curves
+    assert before.run.points + rest.points == run.points
+    assert rest.set_tags == {name: run.set_tags[name] for name in rest.set_tags}
+    assert sorted(rest.images) == [0, 1, 3, 7]  # all on the scale that is known at the end
+    assert rest.images == run.images
+    assert all(rest.images[epoch] != image for epoch, image in before.run.images.items())
+
+
+def test_recorded_curves_are_logged_with_the_rates_that_were_trained_with(run):
+    setting = Hyperparameters(**GIVEN | {"decay_period": 1})
+    log_curves(run, {"val/loss": [2.0, 1.0]}, setting)
+    assert run.points == [
+        ("val/loss", 1, 2.0),
+        ("val/loss", 2, 1.0),
+        ("train/learning_rate", 1, 0.01),
+        ("train/learning_rate", 2, 0.005),
+    ]
+
+
+def test_of_recorded_curves_only_what_the_store_lacks_is_logged_if_so_asked(run):
+    run.steps = lambda metric: {1} if metric == "val/loss" else {1, 2}
+    log_curves(run, {"val/loss": [2.0, 1.0]}, Hyperparameters(**GIVEN), missing=True)
+    assert run.points == [("val/loss", 2, 1.0)]
+
+
+def test_weights_are_drawn_before_training_at_chosen_epochs_and_at_the_end(run, begun, clock):
+    training = begun()
+    assert shown_live(training, range(1, 8), clock, PAUSE_SECONDS) == [1, 3]
     training.log_ending(Ending.COMPLETE, "", title="t")
-    assert sorted(run.images) == [0, 1, 2, 5, 7]
-    assert all(image.dtype == np.uint8 and image.shape[2] == 3 for image in run.images.values())
+    assert sorted(run.images) == [0, 1, 3, 7]
+    assert len({image.size for image in run.images.values()}) == 1
 
 
-def test_without_an_image_shape_no_weights_are_drawn(run):
-    training = TrainingRun(run, prepared(image_shape=None), "softmax")
-    training.begin(seed=3)
+def test_without_an_image_shape_no_weights_are_drawn(run, begun):
+    training = begun(image_shape=None)
+    assert training.state(None).images == {}
     training.record(result(1))
     training.log_ending(Ending.COMPLETE, "", title="t")
     assert run.images == {}
@@ -150,7 +239,6 @@ def test_the_end_keeps_the_best_epoch_the_figures_and_the_classifier(run):
     assert run.last("best/val_accuracy") == (0, 0.75)
     assert run.last("best/epoch") == (0, 2)
     assert set(run.figures) == {"figures/curves.png", "figures/class_weights.png"}
-    assert all(drawn.shape[2] == 3 for drawn in run.figures.values())
     kept = training.classifier()
     assert kept is not None
     assert run.classifier.digest == kept.digest

@@ -1,13 +1,16 @@
 import pytest
 from optuna.trial import TrialState
 
+from model.hyperparameters import Hyperparameters
 from sweep.engine import make_engine, train_alone
 from sweep.study import attributes
 from sweep.study.ending import Ending
 from sweep.study.ledger import Ledger
 from sweep.study.recording import finish_trial
+from sweep.study.records import seat_of
 from sweep.study.study_run import open_study_run
-from sweep.study.trial_life import Asked, TrialLife, create_trial_run, trial_title
+from sweep.study.trial_life import Asked, create_trial_run, trial_title
+from sweep.study.trial_lives import TrialLives
 
 
 @pytest.fixture
@@ -18,27 +21,28 @@ def begun(tiny_study, no_figures):
     parent = open_study_run(loop.study, loop.tracker, loop.data)
     engine = make_engine(loop.data, loop.study.settings, loop.timings)
     asked = Asked(Ledger(loop.study.settings).ask(), engine.seat(0), slot=0, attempt=1)
-    return loop, parent, TrialLife(loop.study, asked, parent, loop.data, loop.timings)
+    lives = TrialLives(loop.study, parent, loop.data, loop.timings, {})
+    return loop, parent, lives.begin(asked)
 
 
 def trained(loop, life):
-    asked, settings = life.asked, loop.study.settings
+    settings, (trial,) = loop.study.settings, loop.study.trials()
     for result in train_alone(
         loop.data,
-        asked.hyperparameters,
+        Hyperparameters(**trial.params),
         loss=settings.loss,
         epochs=settings.epochs,
-        seat=asked.seat,
+        seat=seat_of(trial),
     ):
         life.record(result)
 
 
-def test_the_run_is_there_and_known_to_the_trial_before_an_epoch_is_trained(begun):
+def test_trial_and_run_are_there_before_an_epoch_is_trained(begun):
     loop, parent, _ = begun
     (trial,) = loop.study.trials()
     (run,) = loop.tracker.runs(role="trial")
     assert trial.state == TrialState.RUNNING
-    assert trial.user_attrs[attributes.TRIAL_RUN] == run.info.run_id
+    assert run.data.tags["sweep.trial"] == str(trial.number)
     assert run.info.status == "RUNNING"
     assert run.data.tags["mlflow.parentRunId"] == parent.id
     assert run.data.tags["sweep.attempt"] == "1"
@@ -72,6 +76,8 @@ def test_a_complete_trial_is_worth_its_last_epoch_in_both_stores(begun, in_both_
     assert trial.value == life.values[-1] == curve[-1]
     assert trial.intermediate_values == dict(enumerate(curve, start=1))
     assert trial.user_attrs[attributes.ENVIRONMENT]["blas_threads"] == "1"
+    (run,) = loop.tracker.runs(role="trial")
+    assert trial.user_attrs[attributes.TRIAL_RUN] == run.info.run_id
     in_both_stores(loop.study, loop.tracker)
 
 
@@ -95,6 +101,16 @@ def test_a_trial_that_ends_before_its_first_epoch_has_empty_curves_and_no_weight
     assert not any(trial.user_attrs[attributes.CURVES].values())
     assert trial.user_attrs[attributes.WEIGHTS_DIGEST] is None
     in_both_stores(loop.study, loop.tracker)
+
+
+def test_a_run_whose_creation_is_on_its_way_is_not_named_by_its_trial(begun, monkeypatch):
+    loop, _, life = begun
+    trained(loop, life)
+    monkeypatch.setattr(loop.tracker, "run_id", lambda _: None)
+    loop.tracker.send_by(lambda _, record: record(3))
+    life.end(Ending.COMPLETE)
+    known = loop.study.trials()[0].user_attrs
+    assert (known[attributes.TRIAL_RUN], known[attributes.LETTER]) == (None, 3)
 
 
 def test_an_ending_is_recorded_as_a_whole_or_not_at_all(begun, monkeypatch):
