@@ -23,6 +23,7 @@ def check_replaceable(path: Path, *, mark: bytes, kind: str) -> None:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise SweepError(f"{path}: is there already and is no file; name another with --out")
         if not path.exists():
+            _check_folder(path)
             return
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -35,6 +36,14 @@ def check_replaceable(path: Path, *, mark: bytes, kind: str) -> None:
             f"{path}: is there already and is no {kind} of sweep's; move it away, or name "
             "another with --out"
         )
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a place where nothing can be made, before there is anything to write."""
+    folder = path.parent
+    why = "is no folder" if not folder.is_dir() else "may not be written to"
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        raise SweepError(f"{path}: cannot be written: {folder} {why}; name another with --out")
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -11,8 +11,13 @@ import click
 from sweep.errors import SweepError
 
 INTERRUPTED = 130
-LOGIN = re.compile(r"(?<=:)//\S*@")
-"""User name and password in an address; a traceback repeats what the stores said."""
+LONGEST_LINE = 1_000  # characters
+SECRETS = (
+    (re.compile(r"(?<=:)//\S*@"), "//***@"),  # user name and password in an address
+    (re.compile(r"(?i)\b(password|passwd|pwd|secret|token)=[^&\s'\"]+"), r"\1=***"),
+    (re.compile(r"\b(Basic|Bearer) [\w+/=.~-]{8,}"), r"\1 ***"),
+)
+"""What a message or traceback may repeat of addresses and of what the stores said."""
 
 
 class SweepGroup(click.Group):
@@ -24,12 +29,26 @@ class SweepGroup(click.Group):
             return super().invoke(ctx)
         except SweepError as error:
             if ctx.params.get("debug"):
-                click.echo(LOGIN.sub("//***@", traceback.format_exc()), err=True)
-            click.echo(f"sweep: {error.label}: {error}", err=True)
+                click.echo(_without_secrets(traceback.format_exc()), err=True)
+            click.echo(f"sweep: {error.label}: {_one_line(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("sweep: interrupted", err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _one_line(text: str) -> str:
+    """Return a message that names whatever a user or file wrote, fit for a line of a terminal."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in _without_secrets(text))
+    if len(line) <= LONGEST_LINE:
+        return line
+    return f"{line[: LONGEST_LINE // 2]}...{line[-LONGEST_LINE // 2 :]}"
+
+
+def _without_secrets(text: str) -> str:
+    for secret, shown in SECRETS:
+        text = secret.sub(shown, text)
+    return text
 
 
 EXAMPLES = """\b
@@ -54,6 +73,7 @@ def _add_commands() -> None:
         compare,
         confirm,
         data,
+        doctor,
         export,
         import_,
         listing,
@@ -82,6 +102,7 @@ def _add_commands() -> None:
         export.export,
         import_.import_study,
         data.data,
+        doctor.doctor,
         space.space,
     ):
         main.add_command(command)

@@ -30,6 +30,14 @@ class FiniteFloat(click.FloatRange):
         return number
 
 
+def _checked_address(_: click.Context, __: click.Parameter, uri: str | None) -> str | None:
+    from sweep.tracking.address_rules import check_address
+    from sweep.tracking.tracker import tracking_uri
+
+    check_address(tracking_uri(uri))
+    return uri
+
+
 data_dir_option = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -87,6 +95,7 @@ tracking_option = click.option(
     metavar="URI",
     envvar="MLFLOW_TRACKING_URI",
     show_envvar=True,
+    callback=_checked_address,
     help="Where MLflow keeps the runs. [default: sqlite:///mlruns/mlflow.db]",
 )
 space_file_option = click.option(

@@ -63,6 +63,7 @@ def train(
     from sweep.data import auto_notice, open_source
     from sweep.space import RULES
     from sweep.study.material import choose_data
+    from sweep.study.sealed_test import refuse_without_test_rows
     from sweep.study.single import settle_hyperparameters, train_single
     from sweep.study.storage import making_stores
     from sweep.tracking.tracker import Tracker
@@ -73,6 +74,8 @@ def train(
     source = open_source(data, data_dir)
     if data == "auto":
         click.echo(auto_notice(source, data_dir), err=True)
+    if on_test:
+        refuse_without_test_rows(source)
     choice, rows = choose_data(source, val_size=val_size, split_seed=split_seed, given=data)
     hyperparameters = settle_hyperparameters(checked, loss, rows)
     with making_stores():

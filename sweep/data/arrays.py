@@ -79,6 +79,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     with reading(path):
         if not path.is_file():
             raise SweepError(f"{path}: there is no such file")
+        path.open("rb").close()  # zipfile would say that it is damaged
     try:
         with zipfile.ZipFile(path) as archive, warnings.catch_warnings(action="ignore"):
             yield archive  # an old spelling in a header is nothing to warn of

@@ -102,7 +102,10 @@ class Npz:
         names = read_array(self.path, "class_names")
         if names.dtype.kind == "S":
             names = np.char.decode(names, "utf-8", "replace")
-        class_names = tuple(names.tolist())
+        try:
+            class_names = tuple(names.tolist())
+        except (ValueError, SystemError) as error:  # four bytes that are no character
+            raise SweepError(f"{self.path}: class_names must be text: {error}") from error
         bad = [
             name for name in class_names if not name.isprintable() or not 0 < len(name) <= MAX_NAME
         ]

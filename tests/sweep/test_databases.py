@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sweep.databases import make_whole
+from sweep.databases import check_tables, make_whole
+from sweep.errors import SweepError
 from sweep.study.storage import create_storage
 from sweep.tracking.tracker import Tracker
 
@@ -76,9 +77,31 @@ def test_of_two_at_once_one_makes_it(tmp_path):
     assert read(path) == "once"
 
 
-@pytest.mark.parametrize("delay", [0.05, 0.3, 0.8])
+def test_a_database_is_known_by_a_table(tmp_path):
+    write(tmp_path / "a.db", "first")
+    before = (tmp_path / "a.db").read_bytes()
+    check_tables(tmp_path / "a.db", "words")
+    with pytest.raises(SweepError, match=r"a\.db: holds something else \(words\), so it is not"):
+        check_tables(tmp_path / "a.db", "studies")
+    assert (tmp_path / "a.db").read_bytes() == before
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(SweepError, match=r"empty\.db: is empty, so it is not the store"):
+        check_tables(tmp_path / "empty.db", "words")
+
+
+def test_looking_for_a_database_makes_none(tmp_path):
+    with pytest.raises(sqlite3.OperationalError):
+        check_tables(tmp_path / "a.db", "words")
+    (tmp_path / "a.db").write_bytes(b"garbage" * 1000)
+    with pytest.raises(sqlite3.DatabaseError, match="file is not a database"):
+        check_tables(tmp_path / "a.db", "words")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.db"]
+
+
+@pytest.mark.parametrize("store", ["optuna.db", "mlflow.db"])
+@pytest.mark.parametrize("delay", [0, 0.2, 0.5])
 def test_a_process_killed_while_it_makes_the_stores_stops_no_later_one(
-    tmp_path, monkeypatch, delay
+    tmp_path, monkeypatch, store, delay
 ):
     begin = (
         "import mlflow.store.tracking.sqlalchemy_store, optuna, sys\n"
@@ -91,6 +114,8 @@ def test_a_process_killed_while_it_makes_the_stores_stops_no_later_one(
     monkeypatch.chdir(tmp_path)
     process = subprocess.Popen([sys.executable, "-c", begin], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"ready\n"
+    while process.poll() is None and not list(tmp_path.glob(f"mlruns/{store}?*")):
+        time.sleep(0.01)  # its lock or its tables
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     process.communicate()

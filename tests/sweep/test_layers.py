@@ -26,7 +26,7 @@ VOCABULARY = FOUNDATION | {
     "timings",
 }
 PILLARS = {"data", "engine", "figures", "objective", "statistics", "tracking"}
-ANSWERS = {"archive", "comparison", "report"}
+ANSWERS = {"archive", "comparison", "doctor", "report"}
 
 # What each part may import when it runs, besides itself.
 ALLOWED = {
@@ -34,7 +34,7 @@ ALLOWED = {
     "timings": set(),
     "environment": set(),
     "curves": set(),
-    "databases": set(),
+    "databases": {"errors"},
     "seeds": set(),
     "statistics": set(),
     "space": FOUNDATION,
