@@ -39,9 +39,10 @@ OVERVIEW = {
 def open_study_run(study: OpenStudy, tracker: Tracker, data: Prepared) -> Run:
     """Go on with the study's own run, or begin it where this store has none."""
     ensure_view(tracker, study)
-    names = [run.info.run_name for run in tracker.runs(role="study")]
-    tracker.describe(experiment_note(data, sorted({*names, study.name})))
-    found = tracker.runs(role="study", **study.tags)
+    studies = tracker.runs(role="study")
+    names = {run.info.run_name for run in studies} | {study.name}
+    tracker.describe(experiment_note(data, sorted(names)))
+    found = [run for run in studies if run.data.tags.get("sweep.study_id") == study.identity]
     if found:
         run = Run(tracker, found[0].info.run_id)
         if GIVEN not in found[0].data.tags:  # its process died as it began

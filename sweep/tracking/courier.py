@@ -49,8 +49,6 @@ class Courier:
 
     def __init__(self, tracker: Tracker, outbox: Outbox, warned: Callable[[str], None]) -> None:
         self.tracker, self.outbox, self._warned = tracker, outbox, warned
-        self.seconds = 0.0
-        """Spent sending, beside everything else."""
         self._away: StoreUnreachableError | None = None
         self._broken: BaseException | None = None
         self._again = {path.name for path in outbox.waiting()}
@@ -149,7 +147,6 @@ class Courier:
         for path in self.outbox.waiting():
             if self._stopping.is_set():
                 return True
-            began = time.monotonic()
             try:
                 self._send(path)
             except StoreUnreachableError as error:
@@ -158,8 +155,6 @@ class Courier:
                     self._warned(f"{error}; meanwhile what is logged waits in {path.parent}")
                 self._away = error
                 return False
-            finally:
-                self.seconds += time.monotonic() - began
             if self._away is not None:
                 self._away = None
                 self._warned(f"MLflow at {mask(self.tracker.uri, self.tracker.uri)} is back")
