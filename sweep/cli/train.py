@@ -77,6 +77,9 @@ def train(
     if on_test:
         refuse_without_test_rows(source)
     choice, rows = choose_data(source, val_size=val_size, split_seed=split_seed, given=data)
+    unvalidated = rows.unvalidated()
+    if unvalidated is not None:
+        click.echo(unvalidated, err=True)
     hyperparameters = settle_hyperparameters(checked, loss, rows)
     with making_stores():
         tracker = Tracker(choice.name, uri=tracking_uri)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.comparison.figures import FIGURES
+from sweep.disks import scratch_folder
 from sweep.environment import environment, git_state
 from sweep.tracking.run import Run
 
@@ -65,8 +64,8 @@ def log_comparison(run: Run, comparison: Comparison) -> None:
         with run.tracker.timings.part("figures"):
             figure = draw(comparison)
         run.figure(figure, f"figures/{name}.png")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / RECORD_FILE
+    with scratch_folder() as folder:
+        path = folder / RECORD_FILE
         path.write_text(json.dumps(comparison.record(), indent=1) + "\n")
         run.file(path, "comparison")
     run.tags({"test_digest": comparison.test_digest, "sentence": comparison.sentence})

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sweep.data.dataset import Dataset
     from sweep.data.split import Split
 
+NAMED = 5
+"""Classes that a notice names; there may be thousands of them."""
 _CHUNK = 1_000  # rows turned at a time: beside the rows themselves it takes 25 MB for CIFAR-10
 
 
@@ -38,6 +40,19 @@ class Prepared:
     image_shape: ImageShape | None
     data_digest: str
     split_digest: str
+
+    def unvalidated(self) -> str | None:
+        """Return in a line which classes no validation row is of; None if every class has one."""
+        rows = np.bincount(self.validation.labels, minlength=len(self.class_names))
+        missing = [repr(self.class_names[label]) for label in np.flatnonzero(rows == 0)]
+        if not missing:
+            return None
+        named = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
+        return (
+            f"{self.name} has no validation row of {len(missing)} of {len(self.class_names)} "
+            f"classes ({named}), so nothing will be known of them; ask for more rows with "
+            "--val-size, or put some into X_val."
+        )
 
 
 def prepare(dataset: Dataset, split: Split, *, mirrored: bool = False) -> Prepared:

@@ -49,6 +49,8 @@ def split_rows(
             )
         return _last(len(dataset.rows), size)
     stratified = source.split_kind == "stratified"
+    if stratified:
+        _refuse_single_rows(dataset)
     classes = len(np.unique(dataset.labels))
     least, most = classes if stratified else 1, len(dataset.rows) - classes
     if not least <= size <= most:
@@ -58,13 +60,18 @@ def split_rows(
         )
     if not stratified:
         return _last(len(dataset.rows), size)
+    return Split(*stratified_split(dataset.labels, size, split_seed))
+
+
+def _refuse_single_rows(dataset: Dataset) -> None:
+    """Refuse a class that cannot both train and validate."""
     alone = np.flatnonzero(np.bincount(dataset.labels) == 1)
     if len(alone):
         raise SweepError(
-            f"{dataset.name}: a class needs two rows to be split: {len(alone)} classes have one, "
-            f"the first is {dataset.class_names[alone[0]]!r}; add rows, or give X_val and y_val"
+            f"{dataset.name}: a class needs two rows to be split: {len(alone)} of "
+            f"{len(np.unique(dataset.labels))} classes have one, the first is "
+            f"{dataset.class_names[alone[0]]!r}; add rows, or give X_val and y_val"
         )
-    return Split(*stratified_split(dataset.labels, size, split_seed))
 
 
 def stratified_split(labels: Labels, size: int, seed: int) -> tuple[Labels, Labels]:

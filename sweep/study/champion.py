@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model.linear import LinearClassifier
+from sweep.disks import scratch_folder
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study import attributes
 from sweep.study.results import find_chosen
@@ -15,6 +15,7 @@ from sweep.tracking.champion import champion_run, crown, model_name
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
+    from mlflow.entities import RunInfo
     from optuna.trial import FrozenTrial
 
     from sweep.study.opening import OpenStudy
@@ -36,7 +37,7 @@ def fetch_classifier(study: OpenStudy, trial: FrozenTrial, tracker: Tracker) -> 
     trouble = "no run in MLflow has them"
     for run in tracker.runs(weights_digest=digest):
         try:
-            classifier = _download_classifier(run.info.run_id, tracker)
+            classifier = _download_classifier(run.info, tracker)
         except StoreUnreachableError:
             raise
         except (SweepError, ValueError) as error:
@@ -51,18 +52,18 @@ def fetch_classifier(study: OpenStudy, trial: FrozenTrial, tracker: Tracker) -> 
     )
 
 
-def _download_classifier(run_id: str, tracker: Tracker) -> LinearClassifier:
-    from mlflow.artifacts import download_artifacts
+def _download_classifier(info: RunInfo, tracker: Tracker) -> LinearClassifier:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
     kept = f"{CLASSIFIER_FOLDER}/{CLASSIFIER_FILE}"
-    with tempfile.TemporaryDirectory() as folder:
-        with tracker.reaching():
-            listed = tracker.client.list_artifacts(run_id, CLASSIFIER_FOLDER)
-            if kept not in {item.path for item in listed}:
-                raise SweepError(f"run {run_id} has no {kept}")
-            path = download_artifacts(
-                run_id=run_id, artifact_path=kept, dst_path=folder, tracking_uri=tracker.uri
-            )
+    with scratch_folder() as folder, tracker.reaching():
+        files: Any = get_artifact_repository(info.artifact_uri, tracking_uri=tracker.uri)
+        if kept not in {item.path for item in files.list_artifacts(CLASSIFIER_FOLDER)}:
+            raise SweepError(f"run {info.run_id} has no {kept}")
+        # What lies on this machine is read where it is, even if there is no room for a copy.
+        here = isinstance(files, LocalArtifactRepository)
+        path = files.download_artifacts(kept, None if here else str(folder))
         return LinearClassifier.load(Path(path))
 
 
@@ -89,7 +90,7 @@ def crown_chosen(study: OpenStudy, tracker: Tracker) -> str | None:
     if champion_run(tracker, name) == run.id:
         return None
     classifier = fetch_classifier(study, chosen, tracker)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / CLASSIFIER_FILE
+    with scratch_folder() as folder:
+        path = folder / CLASSIFIER_FILE
         classifier.save(path)
         return crown(run, path, classifier, name=name, tags=study.tags)

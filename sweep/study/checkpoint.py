@@ -10,6 +10,7 @@ import numpy as np
 
 from model.npz import read_arrays, write_arrays
 from model.results import SlotState
+from sweep.disks import with_room
 from sweep.errors import StoreUnreachableError
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         write_arrays(path, arrays, durable=False)
     except OSError as error:
         raise StoreUnreachableError(
-            f"{path}: where the trials stand cannot be kept: {error.strerror}; make room or mend "
-            "the permissions, then run the same command again"
+            f"{path}: where the trials stand cannot be kept: {with_room(str(error.strerror), path)}"
+            "; make room or mend the permissions, then run the same command again"
         ) from error
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sweep.errors import SweepError
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STDERR = 2
+AT_ONCE = b"\nsweep: stopped at once; the same command goes on from here\n"
+"""After a second signal, written past Python's buffers: they may be locked by whoever is stuck."""
 
 
 class InterruptedStudyError(SweepError):
@@ -37,14 +41,21 @@ class Interrupts:
         """Catch the signals for the length of a block.
 
         A shell script starts background commands with SIGINT ignored, so handlers are set
-        explicitly, whatever was there.
+        explicitly, whatever was there. Only the main thread gets signals: elsewhere `stop` says it.
         """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
         before = {number: signal.signal(number, self._remember) for number in SIGNALS}
         try:
             yield self
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def stop(self, number: signal.Signals) -> None:
+        """Ask for an orderly end, as a first signal does."""
+        self.received = self.received or number
 
     def raise_received(self, message: str) -> None:
         """Raise if a signal came."""
@@ -53,5 +64,7 @@ class Interrupts:
 
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None:
+            with suppress(OSError):  # nobody may be left to read it
+                os.write(STDERR, AT_ONCE)
             os._exit(128 + number)
         self.received = signal.Signals(number)

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many trials there are of each kind."""
+    """How many trials there are of each kind; an interrupted one has a successor, or will."""
 
     complete: int
     pruned: int
     failed: int
     running: int
+    interrupted: int = 0
 
     @property
     def finished(self) -> int:
@@ -35,7 +36,8 @@ class Tally:
 
     def __str__(self) -> str:
         parts = [f"{self.complete} complete", f"{self.pruned} pruned", f"{self.failed} failed"]
-        return ", ".join(parts + ([f"{self.running} unfinished"] if self.running else []))
+        others = {"interrupted": self.interrupted, "unfinished": self.running}
+        return ", ".join(parts + [f"{count} {what}" for what, count in others.items() if count])
 
 
 def tally(trials: Sequence[FrozenTrial]) -> Tally:
@@ -45,10 +47,12 @@ def tally(trials: Sequence[FrozenTrial]) -> Tally:
     def count(*states: TrialState) -> int:
         return sum(trial.state in states for trial in trials)
 
+    interrupted = sum(ending(trial) == Ending.INTERRUPTED for trial in trials)
     return Tally(
         complete=count(TrialState.COMPLETE),
         pruned=count(TrialState.PRUNED),
-        failed=count(TrialState.FAIL),
+        failed=count(TrialState.FAIL) - interrupted,
+        interrupted=interrupted,
         running=count(TrialState.RUNNING, TrialState.WAITING),
     )
 

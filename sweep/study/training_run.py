@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.draws import Draws
@@ -13,6 +11,7 @@ from model.linear import LinearClassifier
 from model.losses import LOSSES
 from model.metrics import per_class_accuracy
 from sweep.curves import append, best_epoch, new_curves, point
+from sweep.disks import scratch_folder
 from sweep.figures.curves import curves_figure
 from sweep.figures.weights import weights_figure
 from sweep.study.checkpoint import TrialState
@@ -208,8 +207,8 @@ def log_best(run: Run, curves: Curves) -> None:
 
 def log_classifier(run: Run, classifier: LinearClassifier) -> None:
     """Log the classifier's .npz file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / CLASSIFIER_FILE
+    with scratch_folder() as folder:
+        path = folder / CLASSIFIER_FILE
         classifier.save(path)
         run.file(path, CLASSIFIER_FOLDER)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep.disks import with_room
 from sweep.errors import StoreUnreachableError
-from sweep.tracking.address import mask
+from sweep.tracking.address import database_path, mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,21 +41,24 @@ def in_one_line(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise StoreUnreachableError(
-            f"MLflow at {mask(uri, uri)} does not do as asked: {mask(_reason(error), uri)}; "
+            f"MLflow at {mask(uri, uri)} does not do as asked: {mask(_reason(error, uri), uri)}; "
             "check that it is up and has space, then run the same command again"
         ) from error
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, uri: str) -> str:
     """Return what the system or the database said where that lies beneath, else the first line."""
     from sqlalchemy.exc import DBAPIError
 
     beneath: BaseException | None = error
     while beneath is not None:
         if isinstance(beneath, OSError) and beneath.strerror:
-            return beneath.strerror
+            place = beneath.filename2 or beneath.filename or database_path(uri)
+            return beneath.strerror if place is None else with_room(beneath.strerror, Path(place))
         if isinstance(beneath, DBAPIError) and beneath.orig is not None:
-            return str(beneath.orig).splitlines()[0]
+            said = str(beneath.orig).splitlines()[0]
+            database = database_path(uri)
+            return said if database is None else with_room(said, database)
         beneath = beneath.__cause__ or beneath.__context__
     return (str(error) or type(error).__name__).splitlines()[0]
 

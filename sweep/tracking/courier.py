@@ -162,7 +162,11 @@ class Courier:
         return True
 
     def _send(self, path: Path) -> None:
-        letter = self.outbox.read(path)
+        try:
+            letter = self.outbox.read(path)
+        except ValueError as error:  # after a power cut; the record knows what a trial came to
+            self._warned(f"{path}: a letter to MLflow is damaged and dropped: {error}")
+            return
         try:
             self.tracker.deliver(letter, again=path.name in self._again)
         except StoreUnreachableError as error:
@@ -177,7 +181,11 @@ class Courier:
         except StoreUnreachableError as error:
             if not _is_refusal(error):
                 raise
-            self._warned(f"{error}; what was new of this run is dropped")
+            self._warned(
+                f"what was new of a run ({news.name or news.run}) is dropped: MLflow has deleted "
+                "it, or never takes this"
+                f" ({mask(str(error.__cause__), self.tracker.uri)})"
+            )
 
 
 def _is_refusal(error: StoreUnreachableError) -> bool:

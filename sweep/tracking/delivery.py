@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from sweep.disks import scratch_folder
 from sweep.tracking.points import BATCH, log_points
 
 if TYPE_CHECKING:
@@ -120,15 +119,20 @@ class Delivery:
 
     def _send_files(self, run_id: str, files: dict[str, bytes]) -> None:
         """Send files together; the client would read the whole run to find where they go."""
+        from mlflow.exceptions import MlflowException
+
         if run_id not in self._artifacts:
             uri = self.client.get_run(run_id).info.artifact_uri
             self._artifacts[run_id] = self._repository(uri)
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             for path, content in files.items():
-                place = Path(folder, path)
+                place = folder / path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content)
-            self._artifacts[run_id].log_artifacts(folder)
+            try:
+                self._artifacts[run_id].log_artifacts(str(folder))
+            except OSError as error:  # of the store's disk, not of the folder's
+                raise MlflowException(str(error)) from error
 
 
 def _datasets(inputs: Inputs) -> list[Any]:

@@ -77,7 +77,22 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 
 def decode(content: bytes) -> list[News]:
-    """Undo `encode`."""
+    """Undo `encode`.
+
+    Raises
+    ------
+    ValueError
+        It is no such file.
+
+    """
+    try:
+        return _decode(content)
+    except Exception as error:
+        # A power cut leaves any bytes, for which zipfile alone has half a dozen kinds of error.
+        raise ValueError(f"{type(error).__name__}: {error!s:.200}") from error
+
+
+def _decode(content: bytes) -> list[News]:
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         plain: list[dict[str, Any]] = json.loads(file.read(CONTENTS))
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sweep.disks import with_room
 from sweep.errors import StoreUnreachableError
 from sweep.tracking.news import decode, encode
 
@@ -60,6 +61,10 @@ class Outbox:
         with self._writing():
             self._path(number, HIDDEN).replace(self._path(number))
 
+    def waits(self, number: int) -> bool:
+        """Whether a released letter is not delivered yet."""
+        return self._path(number).exists()
+
     def waiting(self) -> list[Path]:
         """Return the letters that wait, the oldest first."""
         return sorted(self.folder.glob(NAMES))
@@ -76,7 +81,8 @@ class Outbox:
         try:
             yield
         except OSError as error:
+            why = with_room(str(error.strerror), self.folder)
             raise StoreUnreachableError(
-                f"{self.folder}: what is to be logged cannot be kept here: {error.strerror}; make "
-                "room or mend the permissions, then run the same command again"
+                f"{self.folder}: what is to be logged cannot be kept here: {why}; make room or "
+                "mend the permissions, then run the same command again"
             ) from error

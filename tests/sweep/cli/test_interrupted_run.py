@@ -127,7 +127,9 @@ def test_a_stuck_run_keeps_a_second_one_out_until_a_second_signal_ends_it_at_onc
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.3)
     process.send_signal(signal.SIGTERM)
-    assert ends(process)[0] == 143
+    returned, said = ends(process)
+    assert returned == 143
+    assert said.splitlines()[-1] == "sweep: stopped at once; the same command goes on from here"
 
 
 def test_after_kill_9_the_same_command_repairs_both_stores_and_goes_on(start, goes_on):

@@ -112,3 +112,13 @@ def test_auto_says_which_data_it_took(workspace, invoke):
     said = invoke("train", "--epochs", "1", "--json")
     assert said.exit_code == 0
     assert said.stderr.splitlines()[0].startswith("Data: digits (1,797 images of 8 x 8), ")
+
+
+def test_classes_that_nothing_validates_are_told(workspace, invoke):
+    rows = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
+    np.savez(
+        workspace / "a.npz", X=rows, y=np.arange(60) % 3, X_val=rows[:2], y_val=np.array([0, 2])
+    )
+    said = invoke("train", "--data", workspace / "a.npz", "--epochs", "1")
+    assert said.exit_code == 0
+    assert said.stderr.startswith("a has no validation row of 1 of 3 classes ('1'), so nothing")

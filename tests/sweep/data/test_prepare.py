@@ -93,3 +93,28 @@ def test_a_validation_row_too_far_from_the_training_rows_is_refused():
     rows = np.array([[0], [1e-20], [1e30]], np.float32)
     with pytest.raises(SweepError, match=r"^tiny: overflow .*; rescale or drop the feature"):
         prepare(dataset(rows), Split(np.array([0, 1]), np.array([2])))
+
+
+@pytest.mark.parametrize(
+    ("validation", "classes", "says"),
+    [
+        ([0, 1, 2], 3, None),
+        ([0, 0, 2], 3, "1 of 3 classes ('1'), so"),
+        ([0], 9, "8 of 9 classes ('1', '2', '3', '4', '5', ...), so"),
+    ],
+)
+def test_classes_without_validation_rows_are_named(validation, classes, says):
+    labels = np.array([*range(classes), *validation])
+    tiny = Dataset(
+        name="tiny",
+        rows=np.arange(2 * len(labels), dtype=np.float32).reshape(-1, 2),
+        labels=labels,
+        class_names=tuple(str(label) for label in range(classes)),
+        image_shape=None,
+    )
+    split = Split(train=np.arange(classes), val=np.arange(classes, len(labels)))
+    told = prepare(tiny, split).unvalidated()
+    if says is None:
+        assert told is None
+    else:
+        assert told.startswith(f"tiny has no validation row of {says} nothing will be known of")

@@ -92,6 +92,14 @@ def test_a_number_out_of_range_is_refused_with_the_range(kind, val_size, allowed
 
 
 def test_a_class_of_one_row_cannot_be_split():
-    with pytest.raises(SweepError, match="1 classes have one, the first is 'two'"):
+    with pytest.raises(SweepError, match="1 of 3 classes have one, the first is 'two'"):
         split_rows(source("stratified"), dataset([0, 0, 0, 0, 1, 1, 1, 1, 2]), val_size=3)
     assert len(split_rows(source("last"), dataset([0, 0, 0, 1, 2]), val_size=2).val) == 2
+
+
+@pytest.mark.parametrize("val_size", [None, 1])
+def test_too_few_rows_for_the_classes_are_told_as_such_and_not_as_an_empty_range(val_size):
+    with pytest.raises(
+        SweepError, match="tiny: a class needs two rows to be split: 2 of 3 classes"
+    ):
+        split_rows(source("stratified", 1), dataset([0, 0, 1, 2]), val_size=val_size)

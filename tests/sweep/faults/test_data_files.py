@@ -97,7 +97,7 @@ FILES = {
     "a single class": (saved(y=Y * 0), "two classes or more: all 40 rows are of class 0"),
     "a class of one row": (
         saved(y=np.where(np.arange(40) == 0, 4, Y)),
-        "a class needs two rows to be split: 1 classes have one, the first is '4'",
+        "a class needs two rows to be split: 1 of 5 classes have one, the first is '4'",
     ),
     "more classes than names": (
         saved(class_names=["a", "b"]),

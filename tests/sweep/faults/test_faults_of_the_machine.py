@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sweep.errors import SweepError
+from sweep.study.listener import Listener
 from sweep.study.lock import study_lock
+from sweep.study.passes import Budget
 
 ROOM = 60 << 20
 
@@ -62,6 +65,44 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on_when_there_is_room
     assert {path: path.read_bytes() for path in before} == before
     (full_disk / "ballast").unlink()
     assert invoke(*command.split()).exit_code == 0
+
+
+class Sealer(Listener):
+    """Takes away the right to write into a folder at the end of the second pass."""
+
+    def __init__(self, folder):
+        self.folder, self.passes = folder, 0
+
+    def pass_ended(self, training):
+        del training
+        self.passes += 1
+        if self.passes == 2:
+            seal(self.folder, 0o500)
+
+
+def seal(folder, mode):
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        place.chmod(mode)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_folder_that_is_sealed_within_a_study_costs_nothing(
+    tiny_study, outcome, in_both_stores, plain_user, monkeypatch
+):
+    monkeypatch.setattr("sweep.study.keeper.SECONDS", 0.0)
+    sealed = tiny_study(study_name="sealed", epochs=4)
+    sealed.listener = Sealer(Path("mlruns"))
+    try:
+        with plain_user(), pytest.raises(SweepError, match=r"mlruns/.*Permission denied; make"):
+            sealed.run(Budget(3))
+    finally:
+        seal(Path("mlruns"), 0o700)
+    again = tiny_study(study_name="sealed", epochs=4)
+    assert again.run(Budget(3)) == "3 of 3 trials finished"
+    in_both_stores(again.study, again.tracker)
+    peaceful = tiny_study(study_name="peaceful", epochs=4)
+    peaceful.run(Budget(3))
+    assert outcome(again.study) == outcome(peaceful.study)
 
 
 def test_a_study_from_the_future_is_shown_gone_on_with_and_reported(in_copied_study, invoke):

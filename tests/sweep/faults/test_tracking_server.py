@@ -1,8 +1,13 @@
 """A tracking server that goes away, breaks down or is slow while a study runs."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
+from contextlib import suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +20,7 @@ from sweep.layout import LayoutChoice
 from sweep.study.listener import Listener
 from sweep.study.passes import Budget
 from sweep.tracking.contact import HASTE
+from sweep.tracking.pages import DIRECT, find_place
 from sweep.tracking.server import serving
 from sweep.tracking.tracker import Tracker
 
@@ -162,3 +168,104 @@ def test_a_server_that_stays_away_costs_no_result_and_gets_all_of_them_later(
     assert again.run(Budget(TRIALS)) == "6 of 6 trials were finished already"
     in_both_stores(again.study, again.tracker)
     assert not list(Path("mlruns/outbox/away").iterdir())
+
+
+class Mortal:
+    """A real server in a folder that can be killed and started again."""
+
+    def __init__(self, folder):
+        self.folder, self.process = folder, None
+        self.place = find_place(7400)
+
+    def start(self):
+        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.place.port)]
+        self.process = subprocess.Popen(
+            [*command, "--workers", "1"],
+            cwd=self.folder,
+            env={**os.environ, "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{self.folder}/mlflow.db"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            with suppress(OSError), DIRECT.open(f"{self.place.address}/health", timeout=1):
+                return
+            assert self.process.poll() is None
+            time.sleep(0.1)
+        raise AssertionError("the server does not answer")
+
+    def kill(self):
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+class Killer(Listener):
+    """Kills a server at the end of the second pass, and starts it again at the end of the ninth."""
+
+    def __init__(self, server):
+        self.server, self.passes, self.warnings = server, 0, []
+
+    def pass_ended(self, training):
+        del training
+        self.passes += 1
+        if self.passes == 2:
+            self.server.kill()
+        if self.passes == 9:
+            deadline = time.monotonic() + 60
+            while not self.warnings:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            self.server.start()
+
+    def warned(self, text):
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def mortal_server(tmp_path, empty_mlflow_database):
+    """Return a real server that answers."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    shutil.copy(empty_mlflow_database, folder)
+    one = Mortal(folder)
+    one.start()
+    yield one
+    one.kill()
+
+
+def test_a_study_goes_on_while_its_server_is_killed_and_started_again(
+    tiny_study, mortal_server, in_both_stores, monkeypatch
+):
+    monkeypatch.setattr("sweep.study.keeper.SECONDS", 0.0)
+    monkeypatch.setattr("sweep.tracking.courier.FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("sweep.tracking.courier.LONGEST_PAUSE", 0.2)
+    monkeypatch.setitem(HASTE, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    loop = tiny_study(study_name="killed", epochs=EPOCHS, layout=LAYOUT)
+    loop.tracker = Tracker("tiny", uri=mortal_server.place.address, timings=loop.timings)
+    loop.listener = Killer(mortal_server)
+    assert loop.run(Budget(TRIALS)) == "6 of 6 trials finished"
+    in_both_stores(loop.study, loop.tracker)
+    gone, back = loop.listener.warnings
+    assert "meanwhile what is logged waits in mlruns/outbox/killed" in gone
+    assert back == f"MLflow at {mortal_server.place.address} is back"
+
+
+def test_what_stood_in_damaged_letters_comes_from_the_record(
+    loop_of, in_both_stores, proxy, monkeypatch
+):
+    monkeypatch.setattr("sweep.tracking.courier.PATIENCE", 0.2)
+    loop = loop_of("damaged", {4: "down"})
+    with pytest.raises(StoreUnreachableError):
+        loop.run(Budget(TRIALS))
+    letters = sorted(Path("mlruns/outbox/damaged").iterdir())
+    assert letters
+    for path in letters:
+        path.write_bytes(path.read_bytes()[:100])
+    proxy.mode = "up"
+    again = loop_of("damaged")
+    assert again.run(Budget(TRIALS)) == "6 of 6 trials were finished already"
+    assert len(again.listener.warnings) == len(letters)
+    in_both_stores(again.study, again.tracker)

@@ -111,9 +111,9 @@ def test_every_trial_is_counted_once(study_of):
         *(ended(Ending.DIVERGED), ended(Ending.ERROR), ended(Ending.INTERRUPTED)),
     )
     counts = tally(study.trials())
-    assert counts == Tally(complete=2, pruned=1, failed=3, running=1)
+    assert counts == Tally(complete=2, pruned=1, failed=2, running=1, interrupted=1)
     assert counts.finished == 3
-    assert str(counts) == "2 complete, 1 pruned, 3 failed, 1 unfinished"
+    assert str(counts) == "2 complete, 1 pruned, 2 failed, 1 interrupted, 1 unfinished"
     assert str(tally([])) == "0 complete, 0 pruned, 0 failed"
 
 

@@ -197,7 +197,10 @@ def test_a_letter_that_the_store_refuses_is_dropped_with_a_warning_and_the_next_
         courier.drain()
     assert store.arrived == ["good", "fine"]
     (line,) = said
-    assert line == "MLflow is away; what was new of this run is dropped"
+    assert line == (
+        "what was new of a run (bad) is dropped: MLflow has deleted it, or never takes this "
+        "(no such name)"
+    )
     assert waiting(courier) == []
 
 
@@ -312,3 +315,15 @@ def test_one_run_that_somebody_deleted_costs_the_others_nothing(courier, tracker
     assert in_store()["there"]["latest"] == {"val/loss": 1.0}
     assert in_store()["there"]["tags"]["told"] == "yes"
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"half of a lett", bytes(4096)])
+def test_a_letter_that_a_power_cut_damaged_is_dropped_with_a_word(courier, store, said, content):
+    for text in ("first", "damaged", "last"):
+        courier.outbox.release(courier.outbox.prepare(letter(text)))
+    path = courier.outbox.waiting()[1]
+    path.write_bytes(content)
+    courier.send_left()
+    assert store.arrived == ["first", "last"]
+    assert said[0].startswith(f"{path}: a letter to MLflow is damaged and dropped: ")
+    assert waiting(courier) == []

@@ -81,3 +81,12 @@ def test_a_letter_is_the_same_whatever_the_clock_tells(monkeypatch):
     written = encode(letter)
     monkeypatch.setattr("time.time", lambda: 1.0)
     assert encode(letter) == written
+
+
+@given(st.binary(max_size=200) | st.integers(0, 300).map(lambda end: WHOLE[:end]))
+def test_what_is_no_letter_is_a_value_error(content):
+    with pytest.raises(ValueError, match=r"^\w+: "):
+        decode(content)
+
+
+WHOLE = encode([News(run="a", tags={"told": "b" * 99}, files={"c/d": b"e" * 99})])
