@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sweep.study.opening import OpenStudy
     from sweep.tracking.tracker import Tracker
 
+pytest_plugins = ("postgresql_server", "mlflow_server")  # of tests/services/
+
 # The same examples on every machine; a slow one must not fail a test.
 settings.register_profile("sweep", deadline=None, derandomize=True)
 settings.load_profile("sweep")
@@ -32,7 +34,7 @@ ADDRESS = "MLFLOW_TRACKING_URI"
 
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch, tmp_path_factory):
-    for name in ("SWEEP_DATA_DIR", "MLFLOW_RUN_ID", "NO_COLOR"):
+    for name in ("SWEEP_DATA_DIR", "SWEEP_STORAGE", "MLFLOW_RUN_ID", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     os.environ.pop(ADDRESS, None)
@@ -290,7 +292,8 @@ def in_both_stores() -> Callable[[OpenStudy, Tracker], None]:
 def no_figures(monkeypatch) -> None:
     """Draw and register nothing: for tests of a study's course."""
     monkeypatch.setattr("sweep.study.loop.log_overview", lambda *_: None)
-    monkeypatch.setattr("sweep.study.loop.crown_chosen", lambda *_: None)
+    monkeypatch.setattr("sweep.study.conclusion.log_overview", lambda *_: None)
+    monkeypatch.setattr("sweep.study.conclusion.crown_chosen", lambda *_: None)
     monkeypatch.setattr("sweep.study.training_run.curves_figure", lambda *_, **__: None)
     monkeypatch.setattr("sweep.tracking.run.Run.figure", lambda *_: None)
 

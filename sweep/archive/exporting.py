@@ -43,7 +43,7 @@ def export_study(study: OpenStudy, tracker: Tracker, file: Path) -> Exported:
 
     """
     check_replaceable(file, mark=FORMAT.encode(), kind="archive")
-    with study_lock(study.name):
+    with study_lock(study.name, study.storage):
         contents = _contents(study, tracker)
     content = pack(contents.members())
     _read_back(study.name, content, contents)
@@ -57,11 +57,12 @@ def export_study(study: OpenStudy, tracker: Tracker, file: Path) -> Exported:
 
 
 def _contents(study: OpenStudy, tracker: Tracker) -> Contents:
-    chosen, known = find_chosen(study), study.optuna.user_attrs
+    chosen = find_chosen(study)
+    known = {key: study.attribute(key) for key in CARRIED}
     return Contents(
         settings=study.settings,
         trials=[ended(trial) for trial in study.trials()],
-        known={key: known[key] for key in CARRIED if key in known},
+        known={key: value for key, value in known.items() if value is not None},
         model=None if chosen is None else fetch_classifier(study, chosen, tracker),
     )
 

@@ -73,6 +73,7 @@ def import_study(
     name: str | None = None,
     data: Path | None = None,
     tracking_uri: str | None = None,
+    address: str | None = None,
 ) -> OpenStudy:
     """Store an archive's study here, under its own name or another.
 
@@ -90,6 +91,8 @@ def import_study(
         Where the study's own .npz file lies here.
     tracking_uri
         Address of the MLflow store.
+    address
+        Of the study store; the working folder's own where it is not given.
 
     Raises
     ------
@@ -99,8 +102,8 @@ def import_study(
     """
     contents = archive.contents
     settings = _settled(contents.settings, name, data)
-    storage = create_storage()
-    with study_lock(settings.study):
+    storage = create_storage(address)
+    with study_lock(settings.study, storage):
         if settings.study in study_names(storage):
             raise taken(settings.study)
         run = None

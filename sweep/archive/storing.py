@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import SweepError
-from sweep.study.storage import reaching_store
+from sweep.study.storage import backend_of, reaching_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,11 +41,11 @@ def store_study(
     from sqlalchemy import insert
     from sqlalchemy.exc import IntegrityError
 
-    backend: Any = getattr(storage, "_backend", storage)  # beneath Optuna's cache
+    backend = backend_of(storage)
     way = models.StudyDirectionModel(objective=0, direction=StudyDirection[direction.upper()])
     study: Any = models.StudyModel(study_name=name, directions=[way])
     try:
-        with reaching_store(), _create_scoped_session(backend.scoped_session) as session:
+        with reaching_store(storage), _create_scoped_session(backend.scoped_session) as session:
             session.add(study)
             session.flush()  # which gives it its id
             attribute = partial(models.StudyUserAttributeModel, study_id=study.study_id)

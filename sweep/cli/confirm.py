@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweep.cli.options import data_dir_option, json_option, study_argument, tracking_option
+from sweep.cli.options import (
+    data_dir_option,
+    json_option,
+    storage_option,
+    study_argument,
+    tracking_option,
+)
 from sweep.cli.tables import print_table, say, tied_mark
 
 if TYPE_CHECKING:
@@ -37,6 +43,7 @@ COLUMNS = ("trial", "search", "confirmed", "std\nerror", "flattered\nby", "behin
     help="On how many fresh seeds, at least; asking for more later adds the missing ones.",
 )
 @data_dir_option
+@storage_option
 @tracking_option
 @json_option
 def confirm(
@@ -44,8 +51,9 @@ def confirm(
     top: int,
     seeds: int,
     data_dir: Path | None,
-    tracking_uri: str | None,
     *,
+    storage: str | None,
+    tracking_uri: str | None,
     as_json: bool,
 ) -> None:
     """Train the top trials of STUDY again on fresh seeds, and choose the best mean.
@@ -64,7 +72,7 @@ def confirm(
     from sweep.timings import Timings
     from sweep.tracking.tracker import Tracker
 
-    study = load_study(study_name, open_storage())
+    study = load_study(study_name, open_storage(storage))
     data = reopen_data(study.settings.data, reopen_source(study.settings.data, data_dir))
     tracker = Tracker(study.settings.data.name, uri=tracking_uri)
     confirming = Confirming(study, data, top=top, seeds=seeds, timings=Timings())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sweep.cli.options import json_option, study_argument, tracking_option
+from sweep.cli.options import json_option, storage_option, study_argument, tracking_option
 
 
 @click.command()
@@ -19,9 +19,17 @@ from sweep.cli.options import json_option, study_argument, tracking_option
     show_default="STUDY.zip",
     help="Where to write; an archive that is there is replaced.",
 )
+@storage_option
 @tracking_option
 @json_option
-def export(study_name: str, out: Path | None, tracking_uri: str | None, *, as_json: bool) -> None:
+def export(
+    study_name: str,
+    out: Path | None,
+    storage: str | None,
+    tracking_uri: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """Write STUDY into one file: trials, curves, settings, digests and the chosen model.
 
     Its tables open in pandas, R or a spreadsheet; its README says what is what. `sweep import`
@@ -34,7 +42,7 @@ def export(study_name: str, out: Path | None, tracking_uri: str | None, *, as_js
     from sweep.study.storage import open_storage
     from sweep.tracking.tracker import Tracker
 
-    study = load_study(study_name, open_storage())
+    study = load_study(study_name, open_storage(storage))
     file = out or Path(f"{study.name}.zip")
     tracker = Tracker(study.settings.data.name, uri=tracking_uri)
     exported = export_study(study, tracker, file)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sweep.cli.options import json_option, tracking_option
+from sweep.cli.options import json_option, storage_option, tracking_option
 
 
 @click.command("import")
@@ -22,10 +22,17 @@ from sweep.cli.options import json_option, tracking_option
     show_default="its name, in this folder",
     help="Where the study's own data file lies here; its digest is checked.",
 )
+@storage_option
 @tracking_option
 @json_option
 def import_study(
-    file: Path, name: str | None, data: Path | None, tracking_uri: str | None, *, as_json: bool
+    file: Path,
+    name: str | None,
+    data: Path | None,
+    storage: str | None,
+    tracking_uri: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Take in a study that `sweep export` wrote.
 
@@ -36,7 +43,9 @@ def import_study(
     from sweep.study.results import find_chosen, tally
 
     archive = importing.read_archive(file)
-    study = importing.import_study(archive, name=name, data=data, tracking_uri=tracking_uri)
+    study = importing.import_study(
+        archive, name=name, data=data, tracking_uri=tracking_uri, address=storage
+    )
     chosen, trials = find_chosen(study), study.trials()
     if as_json:
         facts = {"study": study.name, "sha256": archive.digest, "trials": len(trials)}

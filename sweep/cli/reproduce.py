@@ -11,6 +11,7 @@ from sweep.cli.options import (
     FiniteFloat,
     data_dir_option,
     json_option,
+    storage_option,
     study_argument,
     tracking_option,
 )
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     "counts as a match where the machine, BLAS or versions are others.",
 )
 @data_dir_option
+@storage_option
 @tracking_option
 @json_option
 def reproduce(
@@ -41,8 +43,9 @@ def reproduce(
     trial: int | None,
     tolerance: float,
     data_dir: Path | None,
-    tracking_uri: str | None,
     *,
+    storage: str | None,
+    tracking_uri: str | None,
     as_json: bool,
 ) -> None:
     """Train a trial of STUDY again from its record, and check that it comes out the same.
@@ -57,7 +60,7 @@ def reproduce(
     from sweep.study.storage import open_storage
     from sweep.tracking.tracker import Tracker
 
-    study = load_study(study_name, open_storage())
+    study = load_study(study_name, open_storage(storage))
     original = chosen_trial(study) if trial is None else find_trial(study, trial)
     source = reopen_source(study.settings.data, data_dir)
     try:

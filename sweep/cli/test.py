@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweep.cli.options import data_dir_option, json_option, study_argument, tracking_option
+from sweep.cli.options import (
+    data_dir_option,
+    json_option,
+    storage_option,
+    study_argument,
+    tracking_option,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +22,16 @@ if TYPE_CHECKING:
 @click.command()
 @study_argument
 @data_dir_option
+@storage_option
 @tracking_option
 @json_option
 def test(
-    study_name: str, data_dir: Path | None, tracking_uri: str | None, *, as_json: bool
+    study_name: str,
+    data_dir: Path | None,
+    storage: str | None,
+    tracking_uri: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Open the test rows: evaluate the chosen trial of STUDY on them, and count it.
 
@@ -33,7 +45,7 @@ def test(
     from sweep.study.storage import open_storage
     from sweep.tracking.tracker import Tracker
 
-    study = load_study(study_name, open_storage())
+    study = load_study(study_name, open_storage(storage))
     trial = chosen_trial(study)
     source = reopen_source(study.settings.data, data_dir)
     reopen_data(study.settings.data, source)

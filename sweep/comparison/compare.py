@@ -18,7 +18,6 @@ from sweep.study.champion import fetch_classifier
 from sweep.study.lock import record_lock
 from sweep.study.results import chosen_trial, find_chosen
 from sweep.study.sealed_test import open_test_rows, refuse_without_test_rows
-from sweep.study.storage import reaching_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,7 +120,7 @@ def stored_comparison(studies: Sequence[OpenStudy]) -> Comparison | None:
 
     None where there is none. The order of the studies does not matter.
     """
-    kept = studies[0].optuna.user_attrs.get(attributes.COMPARISONS, {}) if studies else {}
+    kept = studies[0].attribute(attributes.COMPARISONS, {}) if studies else {}
     record = kept.get(_key(studies))
     if record is None:
         return None
@@ -143,9 +142,9 @@ def _store(studies: Sequence[OpenStudy], comparison: Comparison) -> None:
     """Keep the comparison in the record of every study."""
     record = comparison.record()
     for study in studies:
-        with record_lock(study.name), reaching_store():
-            kept = study.optuna.user_attrs.get(attributes.COMPARISONS, {})
-            study.optuna.set_user_attr(attributes.COMPARISONS, {**kept, _key(studies): record})
+        with record_lock(study.name, study.storage):
+            kept = study.attribute(attributes.COMPARISONS, {})
+            study.set_attribute(attributes.COMPARISONS, {**kept, _key(studies): record})
 
 
 def _key(studies: Sequence[OpenStudy]) -> str:

@@ -12,6 +12,7 @@ from sweep.doctor.finding import Level, fail, ok, unreachable
 from sweep.doctor.folder import check_folder
 from sweep.doctor.locks import check_locks
 from sweep.doctor.machine import check_machine
+from sweep.doctor.shared_store import check_shared_store
 from sweep.doctor.studies import REPAIR, check_study, read_copy
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study.storage import FOLDER, STORE
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 ADDRESS = "MLFLOW_TRACKING_URI"
 
 
-def examine(tracking_uri: str | None = None) -> list[Finding]:
+def examine(tracking_uri: str | None = None, storage: str | None = None) -> list[Finding]:
     """Look at everything, and change nothing.
 
     The databases are copied, and the copies read: opening one may roll back what a dead process
@@ -37,18 +38,39 @@ def examine(tracking_uri: str | None = None) -> list[Finding]:
     ----------
     tracking_uri
         Address of the MLflow store; the usual one where it is not given.
+    storage
+        Address of a study store that machines share, to be looked at too.
 
     """
     from sweep.tracking.tracker import tracking_uri as resolve
 
     found = [*check_machine(), *check_folder()]
+    uri = resolve(tracking_uri)
+    if storage is not None:
+        found += _check_shared(storage, uri)
     if not FOLDER.is_dir():
         return found
     found.append(check_locks())
-    uri = resolve(tracking_uri)
     with room_for_copies() as room, _keeping_address():
         found += _check_stores(room, uri)
     return found
+
+
+def _check_shared(address: str, uri: str) -> list[Finding]:
+    """Look at a store that machines share, and compare its studies with MLflow as it is."""
+    from sweep.study.opening import study_names
+    from sweep.study.storage import backend_of, open_storage
+
+    answers = check_shared_store(address)
+    if answers.level == Level.FAIL:
+        return [answers]
+    storage = open_storage(address)
+    try:
+        with _keeping_address():
+            studies = [_check_named(name, storage, uri) for name in study_names(storage)]
+    finally:
+        backend_of(storage).engine.dispose()
+    return [answers, *(finding for study in studies for finding in study)]
 
 
 @contextmanager

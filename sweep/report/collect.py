@@ -111,7 +111,7 @@ def _test_result(study: OpenStudy, chosen: FrozenTrial) -> Share | None:
 
 
 def _openings(study: OpenStudy) -> list[dict[str, Any]]:
-    openings: list[dict[str, Any]] = study.optuna.user_attrs.get(attributes.TEST_OPENINGS, [])
+    openings: list[dict[str, Any]] = study.attribute(attributes.TEST_OPENINGS, [])
     return openings
 
 

@@ -19,7 +19,6 @@ from sweep.study.ending import Ending
 from sweep.study.interrupts import Interrupts
 from sweep.study.lock import study_lock
 from sweep.study.results import ending, ranked, tally
-from sweep.study.storage import reaching_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,14 +96,17 @@ class Confirming:
 
         """
         workers = self.study.settings.layout.workers
-        with study_lock(self.study.name), Interrupts().listening() as interrupts:
+        study = self.study
+        with study_lock(study.name, study.storage), Interrupts().listening() as interrupts:
             values = self._recorded()
             while len(values) < len(self.seeds):
                 missing = self.seeds[len(values) :]
                 values += self._train(missing[:workers], interrupts, on_epoch)
-                self._set(attributes.CONFIRMING, {"plan": self._plan(), "values": values})
+                self.study.set_attribute(
+                    attributes.CONFIRMING, {"plan": self._plan(), "values": values}
+                )
             found = self._confirmation(values)
-            self._set(attributes.CONFIRMATION, found.record())
+            self.study.set_attribute(attributes.CONFIRMATION, found.record())
         return found
 
     def _train(
@@ -142,13 +144,9 @@ class Confirming:
 
     def _recorded(self) -> list[list[float | None]]:
         """The values of the seeds that are done, of earlier runs of this very plan."""
-        record = self.study.optuna.user_attrs.get(attributes.CONFIRMING, {})
+        record = self.study.attribute(attributes.CONFIRMING, {})
         values: list[list[float | None]] = record.get("values", [])
         return list(values) if record.get("plan") == self._plan() else []
-
-    def _set(self, key: str, value: object) -> None:
-        with reaching_store():
-            self.study.optuna.set_user_attr(key, value)
 
     def _confirmation(self, values: Sequence[Sequence[float | None]]) -> Confirmation:
         settings = self.study.settings

@@ -170,7 +170,7 @@ class Confirmation:
 
 def confirmation_of(study: OpenStudy) -> Confirmation | None:
     """Return what `sweep confirm` found; None where it did not run to its end yet."""
-    record = study.optuna.user_attrs.get(attributes.CONFIRMATION)
+    record = study.attribute(attributes.CONFIRMATION)
     return None if record is None else Confirmation.from_record(record)
 
 

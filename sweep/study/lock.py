@@ -7,16 +7,30 @@ import socket
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from sweep.advisory import holder_of
 from sweep.errors import SweepError
-from sweep.study.storage import FOLDER
+from sweep.study.storage import FOLDER, address_of, locked, reaching_store, trying_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from optuna.storages import BaseStorage
+
+GLANCE_SECONDS = 0.2
+"""Longer than somebody who only looks whether the lock is held holds it."""
 
 
 @contextmanager
-def record_lock(study: str) -> Iterator[None]:
-    """Let one process at a time read and write what a study's record holds beside its trials."""
+def record_lock(study: str, storage: BaseStorage | None = None) -> Iterator[None]:
+    """Let one process at a time read and write what a study's record holds beside its trials.
+
+    With the storage of a study that machines share, one process on all of them.
+    """
+    if address_of(storage) is not None and storage is not None:
+        with locked(storage, f"{study}.record"):
+            yield
+        return
     from filelock import FileLock
 
     path = FOLDER / f"{study}.record.lock"
@@ -31,24 +45,39 @@ def record_lock(study: str) -> Iterator[None]:
 
 
 @contextmanager
-def study_lock(study: str) -> Iterator[None]:
+def study_lock(study: str, storage: BaseStorage | None = None) -> Iterator[None]:
     """Hold the study, or say which process on which host does."""
+    url = address_of(storage)
+    if url is not None and storage is not None:
+        with trying_lock(storage, study) as held:
+            if not held:
+                with reaching_store(storage):
+                    runner = holder_of(url, study)
+                raise _held(study, runner)
+            yield
+        return
+    with _file_lock(study):
+        yield
+
+
+def _held(study: str, runner: str | None) -> SweepError:
+    return SweepError(
+        f"study {study!r} is being run by {runner or 'another process'}; wait for it, stop it, or "
+        "choose another name with --study"
+    )
+
+
+@contextmanager
+def _file_lock(study: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     path = FOLDER / f"{study}.lock"
     owner = FOLDER / f"{study}.owner"
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=GLANCE_SECONDS)
     try:
         lock.acquire()
     except Timeout as error:
-        holder = ""
-        with suppress(OSError):
-            holder = owner.read_text()
-        holder = holder or "another process"
-        raise SweepError(
-            f"study {study!r} is being run by {holder}; wait for it, stop it, or choose another "
-            "name with --study"
-        ) from error
+        raise _held(study, holder(path)) from error
     except OSError as error:
         raise SweepError(
             f"{path}: study {study!r} cannot be locked: {error.strerror}; check the folder's "
@@ -59,5 +88,49 @@ def study_lock(study: str) -> Iterator[None]:
             owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         yield
     finally:
-        owner.unlink(missing_ok=True)
+        with suppress(OSError):
+            owner.unlink(missing_ok=True)
         lock.release()
+
+
+def refuse_running(study: str) -> None:
+    """Refuse a study of the working folder that a process runs, before anything is loaded."""
+    runner = runner_of(study)
+    if runner is not None:
+        raise _held(study, runner)
+
+
+def runner_of(study: str) -> str | None:
+    """Return which process runs a study of the working folder; None if none does."""
+    path = FOLDER / f"{study}.lock"
+    return holder(path) if is_held(path) else None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds a lock file.
+
+    It is tried with a shared lock, which is given back at once.
+    """
+    import fcntl
+
+    try:
+        file = path.open("rb")
+    except OSError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            return False
+        fcntl.flock(file, fcntl.LOCK_UN)
+    return False
+
+
+def holder(path: Path) -> str:
+    """Return who holds a lock file, as far as it said."""
+    owner = ""
+    with suppress(OSError, UnicodeDecodeError):
+        owner = path.with_suffix(".owner").read_text()
+    return owner or "another process"

@@ -11,7 +11,6 @@ from sweep.statistics.intervals import accuracy_interval
 from sweep.study import attributes
 from sweep.study.champion import fetch_classifier
 from sweep.study.lock import record_lock
-from sweep.study.storage import reaching_store
 from sweep.study.training_run import metric_name
 from sweep.tracking.run import Run
 
@@ -88,14 +87,14 @@ def open_test_rows(
     """Evaluate the chosen trial on the test rows; return how often they have been opened."""
     refuse_without_test_rows(source)
     classifier = fetch_classifier(study, trial, tracker)
-    with record_lock(study.name), reaching_store():
-        openings = [*study.optuna.user_attrs.get(attributes.TEST_OPENINGS, [])]
+    with record_lock(study.name, study.storage):
+        openings = [*study.attribute(attributes.TEST_OPENINGS, [])]
         openings.append({"trial": trial.number, "time": datetime.now(UTC).isoformat()})
         # Counted before anything is seen.
-        study.optuna.set_user_attr(attributes.TEST_OPENINGS, openings)
+        study.set_attribute(attributes.TEST_OPENINGS, openings)
         result = evaluate_on_test_rows(classifier, source)
         openings[-1]["result"] = result.record()
-        study.optuna.set_user_attr(attributes.TEST_OPENINGS, openings)
+        study.set_attribute(attributes.TEST_OPENINGS, openings)
     for shown_on in (
         {"role": "trial", **study.tags, "trial": trial.number},
         {"role": "study", **study.tags},

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from sweep.databases import make_whole
 from sweep.errors import SweepError
 from sweep.timings import Timings
 from sweep.tracking.address import database_path, mask
 from sweep.tracking.contact import first_contact, in_one_line
-from sweep.tracking.delivery import Delivery
+from sweep.tracking.delivery import RUN_KEY, Delivery
+from sweep.tracking.making import is_missing, making
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
     from mlflow.entities import Run as MlflowRun
 
     from sweep.tracking.news import News
@@ -36,7 +37,11 @@ DEFAULTS = {
 }
 NOTE = "mlflow.note.content"
 """The tag that the pages show as a description."""
-DRIVERS = {"psycopg": "'psycopg[binary]'", "MySQLdb": "mysqlclient"}
+DRIVERS = {
+    "psycopg": "'sweep[postgresql]'",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+}
 """What pip calls the modules that SQLAlchemy looks for."""
 
 
@@ -79,13 +84,26 @@ class Tracker:
             database = database_path(self.uri)
             beside = None if database is None else database.parent.resolve() / "artifacts"
             location = None if beside is None else beside.as_uri()
-            return self.client.create_experiment(self.experiment, artifact_location=location)
+            found = self._create_experiment(location)
         if found.lifecycle_stage == "deleted":
             raise SweepError(
                 f"the MLflow experiment {self.experiment!r} was deleted; bring it back with "
                 f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
             )
         return str(found.experiment_id)
+
+    def _create_experiment(self, location: str | None) -> Experiment:
+        """Create the experiment, or find the one that another process created meanwhile."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_experiment(self.experiment, artifact_location=location)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        found = self.client.get_experiment_by_name(self.experiment)
+        assert found is not None  # noqa: S101 - by this process, or by the other
+        return found
 
     def files_in(self) -> Path | None:
         """Return the folder of the runs' files; None where a server or a cloud has them."""
@@ -120,6 +138,17 @@ class Tracker:
         """Return MLflow's id of the run that news name so; None until it is created."""
         return self._delivery.run_id(key)
 
+    def restore(self, key: str) -> None:
+        """Bring back the run that news call so, if it was deleted."""
+        from mlflow.entities import ViewType
+
+        query = f"tags.`{RUN_KEY}` = '{key}'"
+        with self.reaching():
+            for run in self.client.search_runs(
+                [self.experiment_id], query, run_view_type=ViewType.DELETED_ONLY
+            ):
+                self.client.restore_run(run.info.run_id)
+
     @contextmanager
     def reaching(self) -> Iterator[None]:
         """Time a block that talks to the store, and turn its failure into one line."""
@@ -145,19 +174,12 @@ class Tracker:
                 return found
 
 
-def _make_database(uri: str) -> None:
-    """Make the SQLite file of an address as a whole; MLflow's migrations take seconds."""
-    database = database_path(uri)
-    if database is not None and database.parent.is_dir():
-        make_whole(database, _migrate)
-
-
-def _migrate(path: Path) -> None:
-    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    store = SqlAlchemyStore(f"sqlite:///{path}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call]  # MLflow has no types here
-    store.engine.dispose()
+def make_store(uri: str) -> bool:
+    """Make a database for MLflow, or ask its server to answer; return whether it was missing."""
+    with first_contact(uri):
+        missing = is_missing(uri)
+        _client(uri).search_experiments(max_results=1)
+    return missing
 
 
 def tracking_uri(uri: str | None) -> str:
@@ -195,9 +217,9 @@ def _client(uri: str) -> MlflowClient:
     if uri == DEFAULT_URI:
         Path("mlruns").mkdir(exist_ok=True)
     try:
-        _make_database(uri)  # before a client, which would make it in its place
-        mlflow.set_tracking_uri(uri)  # the model flavours know no client, only this
-        return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        with making(uri):  # before a client, which would make it in its place
+            mlflow.set_tracking_uri(uri)  # the model flavours know no client, only this
+            return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except MlflowException as error:
         if database_path(uri) is not None:
             raise  # of another schema, or damaged: the address is right

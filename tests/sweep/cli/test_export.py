@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+import sqlite3
 import zipfile
+from contextlib import closing
 
 import pytest
 
@@ -51,6 +53,15 @@ def test_export_says_what_it_wrote_and_what_to_do_with_it(in_copied_study, best,
         "take it in elsewhere with: sweep import mine.zip\n",
         said.stdout,
     )
+
+
+def test_a_trial_that_has_not_ended_is_no_failed_one(in_copied_study, invoke):
+    with closing(sqlite3.connect(in_copied_study / "mlruns" / "optuna.db")) as database:
+        database.execute("UPDATE trials SET state = 'RUNNING' WHERE number = 5")
+        database.execute("DELETE FROM trial_values WHERE trial_id = 6")
+        database.commit()
+    said = invoke("export", "digits-softmax")
+    assert "digits-softmax, 5 complete, 0 pruned, 0 failed, 1 interrupted, " in said.stdout
 
 
 def test_export_as_json_has_stable_keys(archive, invoke):

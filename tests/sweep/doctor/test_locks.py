@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sweep.doctor.locks import check_locks, is_held, runner_of
-from sweep.study.lock import record_lock, study_lock
+from sweep.doctor.locks import check_locks
+from sweep.study.lock import is_held, record_lock, runner_of, study_lock
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,13 @@
+import fcntl
 import os
 import socket
+import threading
 
 import pytest
 from filelock import FileLock
 
 from sweep.errors import SweepError
-from sweep.study.lock import study_lock
+from sweep.study.lock import GLANCE_SECONDS, is_held, refuse_running, study_lock
 
 
 def test_a_second_holder_is_told_which_process_on_which_host_is_the_first(workspace):
@@ -54,3 +56,36 @@ def test_a_holder_that_has_not_written_its_name_yet_is_another_process(workspace
         study_lock("one"),
     ):
         pass
+
+
+def test_a_study_that_is_run_is_refused_before_its_rows_are_loaded(workspace):
+    refuse_running("one")
+    assert not (workspace / "mlruns" / "one.lock").exists()
+    with study_lock("one"), pytest.raises(SweepError, match=f"run by process {os.getpid()} on "):
+        refuse_running("one")
+    refuse_running("one")
+
+
+def test_who_looks_whether_a_study_is_run_keeps_nobody_from_running_it(workspace):
+    with study_lock("one"):
+        pass
+    path = workspace / "mlruns" / "one.lock"
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        glance = threading.Timer(GLANCE_SECONDS / 4, fcntl.flock, (file, fcntl.LOCK_UN))
+        glance.start()
+        with study_lock("one"):
+            assert is_held(path)
+        glance.join()
+
+
+def test_an_owner_that_cannot_be_cleared_away_hides_no_other_trouble(workspace):
+    owner = workspace / "mlruns" / "one.owner"
+
+    def fail():
+        owner.unlink()
+        owner.mkdir()
+        raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"), study_lock("one"):
+        fail()

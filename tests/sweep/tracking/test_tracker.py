@@ -1,6 +1,9 @@
 import os
+import subprocess
+import sys
 
 import pytest
+from mlflow import MlflowClient
 
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.timings import Timings
@@ -60,16 +63,12 @@ def test_an_address_that_mlflow_does_not_take_is_refused_with_one_that_it_takes(
 
 def test_a_missing_driver_is_named_with_its_package_and_not_the_password(workspace, monkeypatch):
     del workspace
-
-    def import_driver(*_, **__):
-        raise ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
-
-    monkeypatch.setattr("mlflow.MlflowClient", import_driver)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(SweepError) as refused:
-        Tracker("digits", uri="postgresql://me:s3cret@127.0.0.1:9/db")
+        Tracker("digits", uri="postgresql+psycopg://me:s3cret@127.0.0.1:9/db")
     assert str(refused.value) == (
-        "postgresql://***@127.0.0.1:9/db: its driver 'psycopg' is not installed; "
-        "`pip install 'psycopg[binary]'`"
+        "postgresql+psycopg://***@127.0.0.1:9/db: its driver 'psycopg' is not installed; "
+        "`pip install 'sweep[postgresql]'`"
     )
 
 
@@ -143,3 +142,37 @@ def test_the_files_of_runs_lie_beside_the_database_and_a_server_keeps_its_own(wo
     elsewhere = tracker.client.create_experiment("kept", artifact_location="mlflow-artifacts:/7")
     tracker.experiment_id = elsewhere
     assert tracker.files_in() is None
+
+
+def test_an_experiment_that_another_process_creates_meanwhile_is_found(workspace, monkeypatch):
+    del workspace
+    first = Tracker("tiny")
+    late = iter([None])  # what the other process made is not there yet, and then it is
+    found = MlflowClient.get_experiment_by_name
+    monkeypatch.setattr(
+        MlflowClient, "get_experiment_by_name", lambda self, name: next(late, found(self, name))
+    )
+    assert Tracker("tiny").experiment_id == first.experiment_id
+
+
+def test_processes_that_start_at_once_make_one_database_and_one_experiment(
+    fresh_database, tmp_path
+):
+    program = (
+        "import sys\n"
+        "from sweep.tracking.tracker import Tracker\n"
+        "print(Tracker('tiny', uri=sys.argv[1]).experiment_id)"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, fresh_database],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 3, said
+    assert len({out for out, _ in said}) == 1

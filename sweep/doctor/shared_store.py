@@ -1,0 +1,29 @@
+"""A study store that machines share: whether it answers, and what is in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sweep.doctor.finding import fail, ok, unreachable
+from sweep.errors import StoreUnreachableError, SweepError
+from sweep.study.opening import study_names
+from sweep.study.storage import backend_of, name_of, open_storage
+
+if TYPE_CHECKING:
+    from sweep.doctor.finding import Finding
+
+
+def check_shared_store(address: str) -> Finding:
+    """Open it as every command does; no table is made."""
+    check = name_of(address)
+    try:
+        storage = open_storage(address)
+        studies = len(study_names(storage))
+    except StoreUnreachableError as error:
+        return unreachable(check, str(error).removeprefix(f"{check}: "), "")
+    except SweepError as error:
+        return fail(check, str(error).removeprefix(f"{check}: "), "")
+    revision = backend_of(storage)._version_manager.get_current_version()  # noqa: SLF001 - Optuna has no other name for it
+    backend_of(storage).engine.dispose()
+    plural = "study" if studies == 1 else "studies"
+    return ok(check, f"answers; Optuna's tables of revision {revision}, {studies} {plural}")
