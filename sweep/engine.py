@@ -183,13 +183,14 @@ class Engine:
         self.timings.add("waiting", max(0.0, wall))
 
 
-def make_engine(data: Prepared, settings: Settings, timings: Timings) -> Engine:
-    """Return the empty engine of a study."""
+def make_engine(data: Prepared, settings: Settings, timings: Timings, first: int = 0) -> Engine:
+    """Return the empty engine of a study; its stacks are numbered from `first`."""
+    stacks = range(first, first + settings.layout.stacks)
     return Engine(
         data,
         loss=settings.loss,
         layout=settings.layout,
-        seeds=[stack_seed(settings.seed, stack) for stack in range(settings.layout.stacks)],
+        seeds=[stack_seed(settings.seed, stack) for stack in stacks],
         blocking=blocking_of(settings.space),
         timings=timings,
     )
@@ -200,10 +201,7 @@ def train_alone(
 ) -> Iterator[EpochResult]:
     """Train one trial where it sat, the other slots empty: it comes out the same, bit for bit.
 
-    Raises
-    ------
-    DivergedError
-        Where a cost or weight is not finite; it says in which epoch.
+    A DivergedError says in which epoch a cost or weight was not finite.
     """
     from threadpoolctl import threadpool_limits
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweep.errors import SweepError
@@ -12,6 +12,7 @@ from sweep.space import space_from_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from sweep.space import Space
 
@@ -37,6 +38,12 @@ class DataChoice:
     data_digest: str
     split_digest: str
 
+    def moved(self, file: Path) -> DataChoice:
+        """Return the choice of the same rows in a file that lies elsewhere."""
+        if not self.source.endswith(".npz"):
+            raise SweepError(f"{file}: the study is on {self.source}, not on a file; leave it out")
+        return replace(self, source=str(file.expanduser().resolve()))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -52,6 +59,8 @@ class Settings:
     data: DataChoice
     space: Space
     layout: Layout
+    shared: bool = False
+    """Whether workers on many machines train its trials, so that their order may vary."""
 
     def __post_init__(self) -> None:
         check_study_name(self.study)
@@ -111,16 +120,17 @@ class Settings:
     def differences(self, other: Settings) -> list[str]:
         """Return a phrase `what this -> other` for each setting that would change a trial.
 
-        Where the data lie may change, and how many workers there are; what they are may not.
+        Where the data lie may change, and how many workers there are; what they are may not. Each
+        worker of a shared study has slots of its own.
         """
         phrases = [
             f"{name} {getattr(self, name)} -> {getattr(other, name)}"
-            for name in ("loss", "epochs", "seed", "sampler", "pruner", "objective")
+            for name in ("loss", "epochs", "seed", "sampler", "pruner", "objective", "shared")
             if getattr(self, name) != getattr(other, name)
         ]
         phrases += [
             f"{name} {getattr(self.layout, name)} -> {getattr(other.layout, name)}"
-            for name in ("slots", "width")
+            for name in (("width",) if self.shared else ("slots", "width"))
             if getattr(self.layout, name) != getattr(other.layout, name)
         ]
         phrases += [

@@ -76,6 +76,7 @@ def _add_commands() -> None:
         doctor,
         export,
         import_,
+        init,
         listing,
         report,
         reproduce,
@@ -85,9 +86,11 @@ def _add_commands() -> None:
         test,
         train,
         ui,
+        worker,
     )
 
     for command in (
+        init.init,
         run.run,
         train.train,
         listing.list_studies,
@@ -104,6 +107,7 @@ def _add_commands() -> None:
         data.data,
         doctor.doctor,
         space.space,
+        worker.worker,
     ):
         main.add_command(command)
 

@@ -43,16 +43,8 @@ class Ledger:
     """
 
     def __init__(self, settings: Settings) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.settings = settings
-        self.study = optuna.create_study(study_name=settings.study, direction=settings.direction)
-        if settings.pruner == "hyperband":
-            from sweep.study.positioned import SteadyHyperband
-
-            # The sampler keeps to Hyperband's brackets, and finds them at the study.
-            self.study.pruner = SteadyHyperband(max_resource=settings.epochs)
+        self.study = study_in_memory(settings)
         self.running: dict[int, optuna.Trial] = {}
         self.pruner = make_pruner(settings, self.running)
         self._grid: list[dict[str, Any]] | None = None
@@ -101,6 +93,20 @@ class Ledger:
             random.Random(self.settings.seed).shuffle(self._grid)  # noqa: S311 - an order, not a secret
         tried = [trial.params for trial in self.study.get_trials(deepcopy=False)]
         return next((point for point in self._grid if point not in tried), None)
+
+
+def study_in_memory(settings: Settings) -> optuna.Study:
+    """Return an empty study as a sampler needs it."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(study_name=settings.study, direction=settings.direction)
+    if settings.pruner == "hyperband":
+        from sweep.study.positioned import SteadyHyperband
+
+        # The sampler keeps to Hyperband's brackets, and finds them at the study.
+        study.pruner = SteadyHyperband(max_resource=settings.epochs)
+    return study
 
 
 def sampler(settings: Settings, position: int) -> BaseSampler:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sweep.engine import make_engine
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study.audit import Audit, PruningAudit
-from sweep.study.champion import crown_chosen
+from sweep.study.conclusion import conclude
 from sweep.study.interrupts import InterruptedStudyError, Interrupts
 from sweep.study.keeper import Keeper
 from sweep.study.lock import study_lock
@@ -84,6 +84,7 @@ class StudyLoop:
             parent = open_study_run(self.study, self.tracker, self.data)
             reconcile(self.study, parent, self.data)
             complete_progress(parent, self.study)
+            parent.flush()
             try:
                 why = self._run_trials(budget, parent, keeper)
                 if audited:
@@ -91,7 +92,7 @@ class StudyLoop:
                         self.study, self.data, parent, self.timings, self.interrupts
                     )
                     self.audit = audit.run(audited)
-                self._conclude(parent)
+                conclude(parent, self.study, self.listener.warned)
             except InterruptedStudyError:
                 with suppress(StoreUnreachableError):
                     log_overview(parent, self.study)
@@ -125,12 +126,3 @@ class StudyLoop:
             keeper.courier.drain()
         keeper.forget()
         return why
-
-    def _conclude(self, parent: Run) -> None:
-        log_overview(parent, self.study)
-        try:
-            crown_chosen(self.study, self.tracker)
-        except StoreUnreachableError:
-            raise
-        except SweepError as error:  # the study is done all the same
-            self.listener.warned(f"no champion is registered: {error}")

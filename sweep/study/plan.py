@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweep.engine import blocking_of
 from sweep.errors import SweepError
-from sweep.layout import LayoutChoice
+from sweep.layout import LayoutChoice, cores
 from sweep.settings import Settings, check_study_name
 from sweep.space import read_space
 from sweep.study.ledger import GRID_LEVELS
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SLOW_BLOCK, FEW_ROWS = 16, 5_000
 """Fewer rows at a time than this are slow, which few rows make up for."""
+SHARED_SLOTS = 16
+"""Of each core, where others work on the study as well: enough for speed, and some for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ class Plan:
     objective: str
     study_name: str | None
     layout: LayoutChoice = LayoutChoice()  # noqa: RUF009 - frozen
+    shared: bool = False
 
     def open_source(self) -> Source:
         """Open the data set; cheap, and refuses a bad name or space before anything is read."""
@@ -50,6 +53,10 @@ class Plan:
         if self.study_name is not None:
             check_study_name(self.study_name)
         return open_source(self.data, self.data_dir)
+
+    def name(self, source: Source) -> str:
+        """Return what the study is called, which is known before its rows are loaded."""
+        return self.study_name or f"{source.name}-{self.loss}"
 
     def settle(self, source: Source, *, trials: int) -> tuple[Settings, Prepared]:
         """Load the rows and return them with the study's settings; the layout suits the trials."""
@@ -61,7 +68,7 @@ class Plan:
             mirrored=True,
         )
         settings = Settings(
-            study=self.study_name or f"{choice.name}-{self.loss}",
+            study=self.name(source),
             loss=self.loss,
             epochs=self.epochs,
             seed=self.seed,
@@ -70,7 +77,11 @@ class Plan:
             objective=self.objective,
             data=choice,
             space=self._space(data),
-            layout=self.layout.settle(trials=trials, classes=len(data.class_names)),
+            layout=self.layout.settle(
+                trials=min(trials, SHARED_SLOTS * cores()) if self.shared else trials,
+                classes=len(data.class_names),
+            ),
+            shared=self.shared,
         )
         return settings, data
 
@@ -98,6 +109,9 @@ class Plan:
                 f"{data.name} has no image shape: flip_probability is 0 and no weight images are "
                 "drawn."
             )
+        unvalidated = data.unvalidated()
+        if unvalidated is not None:
+            notices.append(unvalidated)
         blocking = blocking_of(settings.space)
         if blocking.block < SLOW_BLOCK and len(data.training.labels) > FEW_ROWS:
             notices.append(

@@ -8,6 +8,7 @@ from sweep.curves import best_epoch
 from sweep.statistics.intervals import percent_with_interval
 from sweep.study.ending import Ending
 from sweep.study.markdown import commands, number_of, plain, section, table
+from sweep.study.run_command import where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def trial_note(
         _result(settings, curves, ending, reason),
         section("Setting", table(["hyperparameter", "value"], rows)),
         *([section("Measured", *_measured(curves))] if curves["val/loss"] else []),
-        section("How to reproduce it", *_again(settings.study, number, seat, ending)),
+        section("How to reproduce it", *_again(settings, number, seat, ending)),
         section("Keep in mind", _caution(settings)),
     ]
     return "\n\n".join(parts)
@@ -113,7 +114,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _again(study: str, number: int, seat: Seat, ending: Ending | None) -> list[str]:
+def _again(settings: Settings, number: int, seat: Seat, ending: Ending | None) -> list[str]:
     if ending in UNFINISHED:
         return [UNFINISHED[ending]]
     place = (
@@ -123,7 +124,11 @@ def _again(study: str, number: int, seat: Seat, ending: Ending | None) -> list[s
     )
     return [
         commands(
-            (f"sweep reproduce {study} --trial {number}", "exit code 0: it matches; 3: it does not")
+            *where(settings),
+            (
+                f"sweep reproduce {settings.study} --trial {number}",
+                "exit code 0: it matches; 3: it does not",
+            ),
         ),
         place,
     ]

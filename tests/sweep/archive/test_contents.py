@@ -51,6 +51,7 @@ def test_every_attribute_of_a_study_is_carried_or_left_behind_knowingly():
     of_studies = {
         *(attributes.SETTINGS, attributes.TEST_OPENINGS, attributes.COMPARISONS),
         *(attributes.CONFIRMATION, attributes.CONFIRMING),
+        *(attributes.BUDGET, attributes.GRACE, attributes.WORKERS, attributes.SETTLED),
     }
     assert {attributes.SETTINGS, *CARRIED, *LEFT} == of_studies
 
@@ -170,7 +171,7 @@ def test_the_readme_names_every_file_and_what_was_found(members):
     said = members[container.README].decode()
     assert all(name in said for name in [*members, container.MANIFEST] if name != "README.txt")
     assert "tiny-softmax: a search" in said
-    assert "Trials: 2 complete, 1 pruned, 4 failed.\nChosen: trial 0.\n" in said
+    assert "Trials: 2 complete, 1 pruned, 1 failed, 3 interrupted.\nChosen: trial 0.\n" in said
     assert max(map(len, said.splitlines())) <= 100
 
 

@@ -19,6 +19,7 @@ KEPT = {
 OF_THE_STUDY = {
     *(attributes.SETTINGS, attributes.TEST_OPENINGS, attributes.COMPARISONS),
     *(attributes.CONFIRMATION, attributes.CONFIRMING),
+    *(attributes.BUDGET, attributes.GRACE, attributes.WORKERS, attributes.SETTLED),
 }
 
 

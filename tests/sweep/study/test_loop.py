@@ -305,7 +305,7 @@ def test_a_champion_that_cannot_be_registered_is_said_and_the_study_is_done(
         raise SweepError("the weights are gone")
 
     said = []
-    monkeypatch.setattr("sweep.study.loop.crown_chosen", no_weights)
+    monkeypatch.setattr("sweep.study.conclusion.crown_chosen", no_weights)
     loop = tiny_study()
     monkeypatch.setattr(loop.listener, "warned", said.append)
     assert loop.run(Budget(1)) == "1 of 1 trials finished"

@@ -124,3 +124,16 @@ def test_a_file_name_too_long_for_a_study_asks_for_a_name(plan, folder):
     with pytest.raises(SweepError, match=r"; choose another with --study$"):
         settle(plan(data=f"{'x' * 80}.npz"))
     assert settle(plan(data=f"{'x' * 80}.npz", study_name="short"))[0].study == "short"
+
+
+def test_a_study_is_named_before_its_rows_are_loaded(plan):
+    for one in (plan(loss="bce"), plan(study_name="mine")):
+        assert one.name(one.open_source()) == settle(one)[0].study
+
+
+def test_classes_that_nothing_validates_are_told(plan, folder):
+    labels = np.arange(60) % 3
+    rows = np.random.default_rng(1).normal(size=(60, 3, 4)).astype(np.float32)
+    np.savez(folder / "images.npz", X=rows, y=labels, X_val=rows[:2], y_val=[0, 2])
+    (notice,) = plan().notices(*settle(plan()))
+    assert notice.startswith("images has no validation row of 1 of 3 classes ('1'), so nothing")

@@ -10,7 +10,10 @@ from sweep.space import DEFAULT_SPACES, read_space
 from sweep.study.plan import Plan
 from sweep.study.run_command import DEFAULTS, run_command
 
-NOT_THE_PLANS = ("trials", "timeout", "audit_pruning", "tracking_uri", "dry_run")
+NOT_THE_PLANS = (
+    *("trials", "timeout", "audit_pruning", "tracking_uri", "dry_run"),
+    *("storage", "grace", "begin_only", "ray_address"),
+)
 
 
 def parsed(command):
@@ -112,3 +115,8 @@ def test_slots_and_width_are_those_of_the_study(make_settings):
     layout = Layout(slots=7, width=4, workers=2)
     options = parsed(run_command(make_settings(layout=layout), 50))
     assert (options["slots"], options["width"], options["workers"]) == (7, 4, None)
+
+
+def test_the_command_of_a_shared_study_leaves_its_address_to_the_variable(digits_settings):
+    line = run_command(replace(digits_settings, shared=True), 9)
+    assert line == run_command(digits_settings, 9) + ' --storage "$SWEEP_STORAGE"'

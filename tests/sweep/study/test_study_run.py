@@ -93,6 +93,7 @@ def test_a_store_younger_than_the_study_gets_the_whole_history(loop, no_figures)
     assert fresh.id != old.info.run_id
     for _ in range(2):  # the second time nothing lacks
         complete_progress(fresh, loop.study)
+        fresh.flush()
     assert fresh.steps("best/val_accuracy") == {1, 2, 3}
 
 
