@@ -6,28 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweep.cli.best import print_best
 from sweep.cli.options import (
     FiniteFloat,
     data_options,
     epochs_option,
     loss_option,
     seed_option,
+    slots_option,
     space_options,
+    storage_option,
     tracking_option,
+    workers_option,
 )
 from sweep.layout import MOST_SLOTS, LayoutChoice
 from sweep.settings import OBJECTIVES, PRUNERS, SAMPLERS
 
 if TYPE_CHECKING:
-    from sweep.data import Prepared
-    from sweep.settings import Settings
-    from sweep.study.loop import StudyLoop
-    from sweep.study.opening import OpenStudy
-    from sweep.timings import Timings
-
-COMPUTING = ("training", "evaluation", "waiting")
-"""The parts of the time in which the machine does arithmetic, or should."""
+    from collections.abc import Mapping
 
 
 @click.command()
@@ -81,23 +76,32 @@ COMPUTING = ("training", "evaluation", "waiting")
     show_default=True,
     help="Afterwards train K pruned trials to their end: would one have won?",
 )
-@click.option(
-    "--slots",
-    type=click.IntRange(1, MOST_SLOTS),
-    show_default="from the machine and --trials",
-    help="Trials in training at once; fewer teach the sampler and the pruner sooner.",
-)
+@slots_option
 @click.option(
     "--width",
     type=click.IntRange(1, MOST_SLOTS),
     show_default="slots shared out evenly",
     help="Slots that share every product, a stack; a trial's bits depend on it.",
 )
+@workers_option
+@storage_option
 @click.option(
-    "--workers",
-    type=click.IntRange(1, MOST_SLOTS),
-    show_default="the cores, as far as they help",
-    help="Threads that train the stacks; they change no number.",
+    "--grace",
+    type=FiniteFloat(min=3, max=86_400),
+    metavar="SECONDS",
+    show_default="60",
+    help="With --storage: after so long without a sign of life others take over a worker's trials.",
+)
+@click.option(
+    "--begin-only",
+    is_flag=True,
+    help="With --storage: begin the study, and leave its trials to `sweep worker`.",
+)
+@click.option(
+    "--ray",
+    "ray_address",
+    metavar="ADDRESS",
+    help="With --storage: let workers be placed and restarted by the Ray cluster at host:port.",
 )
 @tracking_option
 @click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")
@@ -111,6 +115,10 @@ def run(
     slots: int | None,
     width: int | None,
     workers: int | None,
+    storage: str | None,
+    grace: float | None,
+    begin_only: bool,
+    ray_address: str | None,
     **plan_options: Any,
 ) -> None:
     """Search for the best setting, and record every trial in MLflow.
@@ -119,88 +127,52 @@ def run(
     50, flip probability 0.2; for bce a tenth of the l2 and ten times the rate, because its
     gradient is a tenth), moved into the space where it lies outside. The same command again goes
     on with the study until TRIALS are finished. Ctrl-C saves the state first.
+
+    With --storage the study is shared: `sweep worker` on other machines trains its trials, too.
     """
-    from sweep.cli.progress import watching
+    _refuse_mixed(
+        storage, {"--grace": grace, "--begin-only": begin_only, "--ray": ray_address}, audit_pruning
+    )
+    from sweep.cli.running import Running
     from sweep.data import auto_notice
-    from sweep.study.loop import StudyLoop
-    from sweep.study.opening import begin_study
-    from sweep.study.passes import Budget
+    from sweep.study.lock import refuse_running
     from sweep.study.plan import Plan
-    from sweep.study.results import tally
-    from sweep.study.storage import create_storage, making_stores
     from sweep.timings import Timings
-    from sweep.tracking.tracker import Tracker
 
     timings = Timings()
-    layout = LayoutChoice(slots=slots, width=width, workers=workers)
-    plan = Plan(**plan_options, layout=layout)
+    threads = workers if ray_address is None else None  # of a cluster it is the loops that count
+    layout = LayoutChoice(slots=slots, width=width, workers=threads)
+    plan = Plan(**plan_options, layout=layout, shared=storage is not None)
     with timings.part("data"):
         source = plan.open_source()
+        if storage is None and not dry_run:
+            refuse_running(plan.name(source))  # before its rows are read, which takes seconds
         if plan.data == "auto":
             click.echo(auto_notice(source, plan.data_dir), err=True)
         settings, data = plan.settle(source, trials=trials)
     for notice in plan.notices(settings, data):
         click.echo(notice, err=True)
+    running = Running(settings, data, layout, trials, timeout, tracking_uri, timings)
     if dry_run:
-        _print_plan(_as_begun(settings, layout), data, trials)
-        return
-    with making_stores():
-        tracker = Tracker(settings.data.name, uri=tracking_uri, timings=timings)
-    with timings.part("sampling"):
-        study = begin_study(settings, create_storage(), layout)
-    done = tally(study.trials()).finished
-    with watching(study.settings, done=done, total=trials) as listener:
-        loop = StudyLoop(study, data, tracker, listener, timings)
-        why = loop.run(Budget(trials, timeout), audited=audit_pruning)
-    _print_summary(study, why, timings, loop)
-
-
-def _as_begun(settings: Settings, layout: LayoutChoice) -> Settings:
-    """Return the settings as the study of that name has them, if there is one, or refuse."""
-    from sweep.study.opening import resume_study, study_names
-    from sweep.study.storage import STORE, open_storage
-
-    if not STORE.exists() or settings.study not in study_names(open_storage()):
-        return settings
-    return resume_study(settings, open_storage(), layout).settings
-
-
-def _print_plan(settings: Settings, data: Prepared, trials: int) -> None:
-    rows, validation = len(data.training.labels), len(data.validation.labels)
-    click.echo(
-        f"study {settings.study}: {trials} trials of {settings.epochs} epochs, "
-        f"{settings.loss} loss, {settings.sampler} sampler, {settings.pruner} pruner, "
-        f"seed {settings.seed}, best by {settings.objective}"
-    )
-    click.echo(f"layout: {settings.layout}")
-    click.echo(
-        f"data {settings.data.name}: {rows:,} training rows, {validation:,} validation rows, "
-        f"digest {settings.data.data_digest[:12]}, split {settings.data.split_digest[:12]}"
-    )
-    for name, axis in settings.space.axes.items():
-        click.echo(f"  {name:<17} {axis}")
-
-
-def _print_summary(study: OpenStudy, why: str, timings: Timings, loop: StudyLoop) -> None:
-    from sweep.study.edges import edge_lines
-    from sweep.study.results import find_chosen, tally
-
-    click.echo(f"study {study.name}: {why} ({tally(study.trials())})")
-    best = find_chosen(study)
-    if best is not None:
-        print_best(study, best)
-    for line in edge_lines(study):
-        click.echo(line)
-    if loop.audit is not None:
-        click.echo(f"audit: {loop.audit}")
-    click.echo(f"time {timings}")
-    if loop.operations:
-        spent = sum(timings.seconds().get(part, 0.0) for part in COMPUTING)
-        click.echo(
-            f"arithmetic {loop.operations / spent / 1e9:.1f} GF/s while training and evaluating "
-            f"({study.settings.layout})"
-        )
-    if best is not None:
-        click.echo(f"next: sweep ui | sweep show {study.name} | sweep confirm {study.name}")
+        running.show_plan(storage)
+    elif storage is None:
+        running.here(audited=audit_pruning)
+    elif begin_only:
+        running.begin(storage, grace)
+    elif ray_address is None:
+        running.as_worker(storage, grace)
     else:
-        click.echo("next: the same command again, which goes on from here")
+        running.on_ray(ray_address, storage, grace, workers, plan.data_dir)
+
+
+def _refuse_mixed(storage: str | None, shared: Mapping[str, object], audited: int) -> None:
+    """Refuse options that say nothing of the kind of study that is asked for."""
+    given = [name for name, value in shared.items() if value]
+    if storage is None and given:
+        raise click.UsageError(
+            f"{given[0]} is for a study that machines share: say with --storage where it is."
+        )
+    if storage is not None and audited:
+        raise click.UsageError(
+            "--audit-pruning is for a study of the working folder: leave it or --storage out."
+        )

@@ -155,7 +155,7 @@ def test_an_unknown_study_is_said_with_the_ones_that_there_are(invoke, recorded_
         (["train", "--l2", "much"], "'--l2': 'much' is not a valid float"),
         (["ui", "--port", "80"], "'--port': 80 is not in the range 1024<=x<=65535"),
         (["show"], "Missing argument 'STUDY'"),
-        (["run", "--trails", "5"], "No such option '--trails'. Did you mean"),
+        (["run", "--trails", "5"], "No such option '--trails'."),
         (["rnu"], "No such command 'rnu'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

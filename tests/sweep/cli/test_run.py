@@ -241,7 +241,12 @@ def test_a_dry_run_refuses_what_the_run_would(in_finished_study, invoke):
 
 
 @pytest.mark.parametrize(
-    ("address", "code"), [("postgresql://u:pw@127.0.0.1:1/db", 1), ("http://127.0.0.1:9", 75)]
+    ("address", "code"),
+    [
+        ("mysql://u:pw@127.0.0.1:1/db", 1),  # its driver is not installed
+        ("postgresql://u:pw@127.0.0.1:1/db", 75),
+        ("http://127.0.0.1:9", 75),
+    ],
 )
 def test_no_study_is_begun_where_no_tracking_store_answers(
     workspace, tiny_npz, invoke, address, code
