@@ -175,3 +175,21 @@ def test_a_worker_with_other_data_is_refused_before_it_asks_for_a_trial(
     assert "data digest is not the recorded one" in said
     assert one.states() == []
     assert attributes.WORKERS not in one.study.optuna.user_attrs
+
+
+def test_doctor_sees_where_a_shared_study_and_mlflow_part_and_a_worker_mends_it(
+    begun, invoke, fresh_database
+):
+    one = begun(trials=2, address=fresh_database)
+    one.worker().run()
+    look = ("doctor", "--storage", fresh_database)
+    assert "study shared: 2 complete, 0 pruned, 0 failed; both stores say" in invoke(*look).output
+    run, *_ = one.tracker().runs(role="trial")
+    one.tracker().client.delete_run(run.info.run_id)
+    said = invoke(*look)
+    assert said.exit_code == 3
+    assert "has no run" in said.output
+    assert "next: sweep worker shared" in said.output
+    mended = invoke("worker", "shared", "--storage", fresh_database)
+    assert "the runs of 1 trials are made from the record" in mended.stderr
+    assert invoke(*look).exit_code == 0
