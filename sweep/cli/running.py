@@ -93,15 +93,8 @@ class Running:
 
     def as_worker(self, storage: str, grace: float | None) -> None:
         """Begin or join a shared study, and train beside its other workers."""
-        from sweep.study.results import tally
-        from sweep.workers.worker import Worker
-
         study, tracker = self._shared(storage, grace), self._tracker(storage)
-        done = tally(study.trials()).finished
-        with watching(study.settings, done=done, total=self.trials) as listener:
-            worker = Worker(study, self.data, tracker, listener, self.timings, choice=self.layout)
-            why = worker.run(self.seconds)
-        print_summary(worker.study, why, self.timings, worker.operations)
+        work(study, self.data, tracker, self.layout, trials=self.trials, seconds=self.seconds)
 
     def on_ray(
         self,
@@ -163,3 +156,23 @@ class Running:
         if self.settings.study not in study_names(store):
             return self.settings
         return resume_study(self.settings, store, self.layout).settings
+
+
+def work(
+    study: OpenStudy,
+    data: Prepared,
+    tracker: Tracker,
+    layout: LayoutChoice,
+    *,
+    trials: int,
+    seconds: float | None,
+) -> None:
+    """Train trials of a shared study beside its other workers, and say what came of it."""
+    from sweep.study.results import tally
+    from sweep.workers.worker import Worker
+
+    done = tally(study.trials()).finished
+    with watching(study.settings, done=done, total=trials) as listener:
+        worker = Worker(study, data, tracker, listener, tracker.timings, choice=layout)
+        why = worker.run(seconds)
+    print_summary(worker.study, why, tracker.timings, worker.operations)

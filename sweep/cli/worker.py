@@ -57,15 +57,12 @@ def worker(
     depends on who finishes first; every trial still comes out the same when it is reproduced.
     Ctrl-C and SIGTERM give back what trains.
     """
-    from sweep.cli.progress import watching
-    from sweep.cli.summary import print_summary
+    from sweep.cli.running import work
     from sweep.study.material import reopen_data, reopen_source
-    from sweep.study.results import tally
     from sweep.study.storage import making_stores, open_storage
     from sweep.timings import Timings
     from sweep.tracking.tracker import Tracker
     from sweep.workers.beginning import join_shared
-    from sweep.workers.worker import Worker
 
     timings = Timings()
     study, budget = join_shared(study_name, open_storage(storage))
@@ -74,9 +71,5 @@ def worker(
         data = reopen_data(choice, reopen_source(choice, data_dir))
     with making_stores(storage):
         tracker = Tracker(choice.name, uri=tracking_uri, timings=timings)
-    done = tally(study.trials()).finished
-    with watching(study.settings, done=done, total=budget) as listener:
-        layout = LayoutChoice(slots=slots, workers=workers)
-        at_work = Worker(study, data, tracker, listener, timings, choice=layout)
-        why = at_work.run(timeout)
-    print_summary(at_work.study, why, timings, at_work.operations)
+    layout = LayoutChoice(slots=slots, workers=workers)
+    work(study, data, tracker, layout, trials=budget, seconds=timeout)

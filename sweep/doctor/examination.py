@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,30 +48,14 @@ def examine(tracking_uri: str | None = None, storage: str | None = None) -> list
     found = [*check_machine(), *check_folder()]
     uri = resolve(tracking_uri)
     if storage is not None:
-        found += _check_shared(storage, uri)
+        with _keeping_address():
+            found += check_shared_store(storage, partial(_check_named, uri=uri))
     if not FOLDER.is_dir():
         return found
     found.append(check_locks())
     with room_for_copies() as room, _keeping_address():
         found += _check_stores(room, uri)
     return found
-
-
-def _check_shared(address: str, uri: str) -> list[Finding]:
-    """Look at a store that machines share, and compare its studies with MLflow as it is."""
-    from sweep.study.opening import study_names
-    from sweep.study.storage import backend_of, open_storage
-
-    answers = check_shared_store(address)
-    if answers.level == Level.FAIL:
-        return [answers]
-    storage = open_storage(address)
-    try:
-        with _keeping_address():
-            studies = [_check_named(name, storage, uri) for name in study_names(storage)]
-    finally:
-        backend_of(storage).engine.dispose()
-    return [answers, *(finding for study in studies for finding in study)]
 
 
 @contextmanager

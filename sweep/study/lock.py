@@ -13,6 +13,7 @@ from sweep.study.storage import FOLDER, address_of, locked, reaching_store, tryi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from optuna.storages import BaseStorage
@@ -21,27 +22,9 @@ GLANCE_SECONDS = 0.2
 """Longer than somebody who only looks whether the lock is held holds it."""
 
 
-@contextmanager
-def record_lock(study: str, storage: BaseStorage | None = None) -> Iterator[None]:
-    """Let one process at a time read and write what a study's record holds beside its trials.
-
-    With the storage of a study that machines share, one process on all of them.
-    """
-    if address_of(storage) is not None and storage is not None:
-        with locked(storage, f"{study}.record"):
-            yield
-        return
-    from filelock import FileLock
-
-    path = FOLDER / f"{study}.record.lock"
-    try:
-        lock = FileLock(path).acquire()
-    except OSError as error:
-        raise SweepError(
-            f"{path}: cannot be locked: {error.strerror}; check the folder's permissions"
-        ) from error
-    with lock:
-        yield
+def record_lock(study: str, storage: BaseStorage) -> AbstractContextManager[None]:
+    """Let one process at a time read and write what a study's record holds beside its trials."""
+    return locked(storage, f"{study}.record")
 
 
 @contextmanager

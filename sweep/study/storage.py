@@ -122,15 +122,17 @@ def _lock_at(url: URL | None, name: str, *, wait: bool = True) -> Iterator[bool]
 def _file_lock(name: str, *, wait: bool) -> Iterator[bool]:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(FOLDER / f"{name}.lock", timeout=-1 if wait else 0)
+    path = FOLDER / f"{name}.lock"
+    lock = FileLock(path, timeout=-1 if wait else 0)
     try:
         FOLDER.mkdir(exist_ok=True)
         lock.acquire()
     except Timeout:
         held = False
     except OSError as error:
+        said = f"{path}: cannot be locked" if FOLDER.is_dir() else f"{FOLDER}/ cannot be made here"
         raise SweepError(
-            f"{FOLDER}/ cannot be made here: {error.strerror}; change to a folder you may write to"
+            f"{said}: {error.strerror}; change to a folder you may write to"
         ) from error
     else:
         held = True

@@ -199,7 +199,7 @@ class Leases:
     def _held(self, session: Session, lease: Lease) -> TrialModel:
         """Lock a trial that this worker still has."""
         trial = rows.locked_trial(session, lease.trial_id)
-        if rows.owners(session, [lease.trial_id]).get(lease.trial_id) != lease.record():
+        if rows.lease_records(session, [lease.trial_id]).get(lease.trial_id) != lease.record():
             raise LeaseLostError(lease.number)
         return trial
 

@@ -74,16 +74,12 @@ def send_left(study: OpenStudy, tracker: Tracker, warned: Callable[[str], None])
     return found
 
 
-def _ended(outbox: Outbox, recorded: Collection[int]) -> list[str]:
-    """Return the runs whose recorded end waits here; others may have deleted them meanwhile."""
-    with suppress(ValueError):  # a damaged letter; whoever sends it says so
-        return [
-            news.run
-            for path in outbox.waiting()
-            if int(path.stem) in recorded
-            for news in outbox.read(path)
-        ]
-    return []
+def _ended(outbox: Outbox, recorded: Collection[int]) -> Iterator[str]:
+    """Yield the runs whose recorded end waits here; others may have deleted them meanwhile."""
+    for path in outbox.waiting():
+        if int(path.stem) in recorded:
+            with suppress(ValueError):  # a damaged letter; whoever sends it says so
+                yield from [news.run for news in outbox.read(path)]
 
 
 def _recorded(study: OpenStudy, worker: str) -> set[int]:

@@ -108,12 +108,19 @@ def _abandoned(trial_id: int, number: int, record: Mapping[str, Any] | None) -> 
 def owners(session: Session, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Return the leases' records of these trials, by the trials' ids, and lock their rows."""
     from optuna.storages._rdb.models import TrialModel
-    from optuna.storages._rdb.models import TrialUserAttributeModel as Attribute
     from sqlalchemy import select
 
     # In one order for everybody, or two workers could wait for each other.
     chosen = select(TrialModel.trial_id).where(TrialModel.trial_id.in_(trial_ids))
     session.execute(chosen.order_by(TrialModel.trial_id).with_for_update()).all()
+    return lease_records(session, trial_ids)
+
+
+def lease_records(session: Session, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return the leases' records of trials whose rows are locked, by the trials' ids."""
+    from optuna.storages._rdb.models import TrialUserAttributeModel as Attribute
+    from sqlalchemy import select
+
     query = select(Attribute.trial_id, Attribute.value_json).where(
         Attribute.trial_id.in_(trial_ids), Attribute.key == attributes.LEASE
     )

@@ -56,7 +56,7 @@ class Settling:
         self.tracker, self.data = tracker, data
         self.listener, self.interrupts = listener, interrupts
         self.has_surplus = False
-        """Whether this worker made runs of trials that others have taken over."""
+        """Whether this worker sent runs of trials of which others made one as well."""
         self.number = 0
         """The worker's, from 0; the higher, the less often it notes what all of them found."""
         self._noted = time.monotonic()

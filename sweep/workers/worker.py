@@ -100,13 +100,11 @@ class Worker:
                     settling.end(parent, over=False)
                 raise
             settling.end(parent, over=over)
-        finished, budget = tally(self.study.trials()).finished, self._budget()
+        finished = tally(self.study.trials()).finished
+        budget = self.study.attribute(attributes.BUDGET)
         if over and finished < budget:
             return f"{finished} of {budget} trials finished, and the grid has no point left"
         return f"{finished} trials finished" if over else f"the time of {seconds:g} s is up"
-
-    def _budget(self) -> int:
-        return int(self.study.attribute(attributes.BUDGET, 0))
 
     def _train(
         self,
