@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint types check audit bench results clean
+.PHONY: help install run ui test slow lint types check audit bench results clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1	\2/' | expand -t 12
@@ -23,8 +23,11 @@ run: $(INSTALLED) ## Search with the softmax loss: 50 trials on the embedded ima
 ui: $(INSTALLED) ## Browse the trials
 	$(BIN)/sweep ui
 
-test: $(INSTALLED) ## Run the tests
-	$(BIN)/pytest -n auto --dist loadfile
+test: $(INSTALLED) ## Run the tests that need no processes, servers or signals
+	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
+
+slow: $(INSTALLED) ## Run the slow tests: processes, servers, browsers, signals, full disks
+	$(BIN)/pytest -n auto --dist loadfile -m slow
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(BIN)/ruff check
@@ -33,7 +36,7 @@ lint: $(INSTALLED) ## Check style and formatting
 types: $(INSTALLED) ## Check the types
 	$(BIN)/mypy
 
-check: lint types test ## What CI runs: lint, types, tests
+check: lint types test slow ## What CI runs: lint, types, all tests
 
 audit: ## Look the pinned packages up among known vulnerabilities
 	.ci/audit

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VOLATILE = (
     *("mlflow.parentRunId", "sweep.attempt", "sweep.run_key", "sweep.study_id"),
@@ -30,28 +35,30 @@ class Stores:
         """Say how far a study came before it died."""
         if not self.optuna.exists():
             return "before the study"
-        states = Counter(state for (state,) in _rows(self.optuna, "SELECT state FROM trials"))
+        with _copied(self.optuna) as optuna:
+            states = Counter(state for (state,) in _rows(optuna, "SELECT state FROM trials"))
         if not states:
             return "before the first trial"
         return "while trials trained" if states["RUNNING"] else "between trials"
 
     def trials(self) -> dict[int, Any]:
         """Return by number each trial's state, setting, values and what was recorded of it."""
-        found = {
-            trial: {"number": number, "state": state}
-            for trial, number, state in _rows(
-                self.optuna, "SELECT trial_id, number, state FROM trials"
-            )
-        }
         tables = {
             "setting": "SELECT trial_id, param_name, param_value FROM trial_params",
             "value": "SELECT trial_id, objective, value FROM trial_values",
             "course": "SELECT trial_id, step, intermediate_value FROM trial_intermediate_values",
             "known": "SELECT trial_id, key, value_json FROM trial_user_attributes",
         }
-        for name, query in tables.items():
-            for trial, key, value in _rows(self.optuna, query):
-                found[trial].setdefault(name, {})[key] = value
+        with _copied(self.optuna) as optuna:
+            found: dict[int, dict[str, Any]] = {
+                trial: {"number": number, "state": state}
+                for trial, number, state in _rows(
+                    optuna, "SELECT trial_id, number, state FROM trials"
+                )
+            }
+            for name, query in tables.items():
+                for trial, key, value in _rows(optuna, query):
+                    found[trial].setdefault(name, {})[key] = value
         for each in found.values():
             for key in OWN:
                 each.get("known", {}).pop(key, None)
@@ -59,32 +66,13 @@ class Stores:
 
     def runs(self) -> dict[str, Any]:
         """Return by name each live run's status, parameters, tags, points and files."""
-        live = _rows(
-            self.mlflow,
-            "SELECT run_uuid, name, status, artifact_uri FROM runs WHERE lifecycle_stage='active'",
-        )
-        found: dict[str, Any] = {}
-        for run, name, status, uri in live:
-            points = _rows(
-                self.mlflow, "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid=?", run
-            )
-            tags = dict(_rows(self.mlflow, "SELECT key, value FROM tags WHERE run_uuid=?", run))
-            latest = "SELECT key, step, value FROM latest_metrics WHERE run_uuid=?"
-            found[f"{name} of {Counter(found)[name]}" if name in found else name] = {
-                "status": status,
-                "parameters": dict(
-                    _rows(self.mlflow, "SELECT key, value FROM params WHERE run_uuid=?", run)
-                ),
-                "tags": {key: value for key, value in tags.items() if key not in VOLATILE},
-                "points": sorted(points),
-                "latest": sorted(_rows(self.mlflow, latest, run)),
-                "files": _files(Path(unquote(urlsplit(uri).path))),
-            }
-        return found
+        with _copied(self.mlflow) as mlflow:
+            return _runs(mlflow)
 
     def champion(self) -> list[tuple[Any, ...]]:
         """Return which version of which model is the champion."""
-        return _rows(self.mlflow, "SELECT name, alias FROM registered_model_aliases")
+        with _copied(self.mlflow) as mlflow:
+            return _rows(mlflow, "SELECT name, alias FROM registered_model_aliases")
 
     def counts(self) -> Counter[str]:
         """Return how much there is to compare."""
@@ -98,6 +86,28 @@ class Stores:
                 "files": sum(len(run["files"]) for run in runs.values()),
             }
         )
+
+
+def _runs(mlflow: sqlite3.Connection) -> dict[str, Any]:
+    live = _rows(
+        mlflow,
+        "SELECT run_uuid, name, status, artifact_uri FROM runs WHERE lifecycle_stage='active'",
+    )
+    found: dict[str, Any] = {}
+    for run, name, status, uri in live:
+        points = _rows(mlflow, "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid=?", run)
+        tags = dict(_rows(mlflow, "SELECT key, value FROM tags WHERE run_uuid=?", run))
+        latest = "SELECT key, step, value FROM latest_metrics WHERE run_uuid=?"
+        parameters = dict(_rows(mlflow, "SELECT key, value FROM params WHERE run_uuid=?", run))
+        found[f"{name} of {Counter(found)[name]}" if name in found else name] = {
+            "status": status,
+            "parameters": parameters,
+            "tags": {key: value for key, value in tags.items() if key not in VOLATILE},
+            "points": sorted(points),
+            "latest": sorted(_rows(mlflow, latest, run)),
+            "files": _files(Path(unquote(urlsplit(uri).path))),
+        }
+    return found
 
 
 def differences(expected: Stores, found: Stores) -> list[str]:
@@ -145,6 +155,22 @@ def _files(folder: Path) -> dict[str, str]:
     }
 
 
-def _rows(database: Path, query: str, *values: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        return connection.execute(query, values).fetchall()
+@contextmanager
+def _copied(database: Path) -> Iterator[sqlite3.Connection]:
+    """Open a copy of a database that a killed process may have left with a hot journal.
+
+    SQLite rolls such a journal back before it reads, which a read-only connection may not do. In a
+    copy it may, and the program under test still finds the database as it was left.
+    """
+    with TemporaryDirectory() as room:
+        copy = Path(room) / database.name
+        for ending in ("", "-journal", "-wal"):
+            part = database.with_name(database.name + ending)
+            if part.exists():
+                shutil.copyfile(part, copy.with_name(part.name))
+        with closing(sqlite3.connect(copy)) as connection:
+            yield connection
+
+
+def _rows(connection: sqlite3.Connection, query: str, *values: str) -> list[tuple[Any, ...]]:
+    return connection.execute(query, values).fetchall()

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import importlib, pkgutil, sys
 import model
@@ -10,6 +12,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
 
+@pytest.mark.slow
 def test_the_maths_imports_nothing_of_the_search_around_it():
     finished = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True

@@ -11,6 +11,8 @@ import pytest
 from sweep.advisory import advisory_lock, holder_of
 from sweep.postgresql import read_address
 
+pytestmark = pytest.mark.slow
+
 HOLD = """
 import sys
 from sweep.advisory import advisory_lock

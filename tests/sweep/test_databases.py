@@ -98,6 +98,7 @@ def test_looking_for_a_database_makes_none(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.db"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["optuna.db", "mlflow.db"])
 @pytest.mark.parametrize("delay", [0, 0.2, 0.5])
 def test_a_process_killed_while_it_makes_the_stores_stops_no_later_one(

@@ -39,6 +39,7 @@ def test_the_environment_names_all_that_may_change_a_number():
     assert all(found.values())
 
 
+@pytest.mark.slow
 def test_the_blas_is_described_though_nothing_has_loaded_it_yet():
     program = "import json; from sweep.environment import environment as e; print(json.dumps(e()))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

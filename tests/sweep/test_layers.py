@@ -132,6 +132,7 @@ def commands(group, *path):
         yield from commands(command, *path, name)
 
 
+@pytest.mark.slow
 def test_no_help_loads_a_heavy_package():
     program = f"""
 import sys

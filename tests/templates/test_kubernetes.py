@@ -12,6 +12,8 @@ import yaml
 from sweep.cli import main
 from sweep.errors import StoreUnreachableError, SweepError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "templates" / "kubernetes.yaml"
 USAGE = 2

@@ -10,6 +10,8 @@ import pytest
 
 from sweep.cli import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "scaling.md").read_text()
 LINES = re.findall(r"^\w*\$ +(.+)$", TEXT, flags=re.MULTILINE)

@@ -3,6 +3,7 @@
 import json
 import math
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from sweep.archive.container import pack, unpack
 from sweep.archive.contents import read_contents
 from sweep.archive.plain import RefusedError
 from sweep.errors import SweepError
+
+pytestmark = pytest.mark.slow
 
 BOUNDED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ODD = st.one_of(

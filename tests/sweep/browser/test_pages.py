@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SEARCHED = 5
 COUNT_MARKS = """() => Object.fromEntries(
   [...document.querySelectorAll('.js-plotly-plot')].map(plot => {

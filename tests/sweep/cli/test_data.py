@@ -208,6 +208,7 @@ def test_download_refuses_to_replace_another_file(fetched, tmp_path):
     assert fetched == []
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_before_it_is_needed():
     heavy = ("numpy", "pooch", "sklearn", "requests", "tqdm", "rich")
     program = f"import sys, sweep.cli.data; print([m for m in {heavy} if m in sys.modules])"

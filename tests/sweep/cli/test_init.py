@@ -8,6 +8,8 @@ import pytest
 
 from sweep.postgresql import place, read_address
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_stores_of_a_folder_are_made_once(invoke, workspace):
     (workspace / "mlruns" / "mlflow.db").unlink()

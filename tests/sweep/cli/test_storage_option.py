@@ -8,6 +8,8 @@ from sweep.cli import main
 from sweep.postgresql import place, read_address
 from sweep.study.storage import backend_of
 
+pytestmark = pytest.mark.slow
+
 OPENING = (
     "best",
     "compare",

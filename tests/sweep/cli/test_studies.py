@@ -91,6 +91,7 @@ def test_show_has_the_first_of_many_and_says_what_is_not_shown(invoke, recorded_
     assert len(in_json["trials"]) == 4
 
 
+@pytest.mark.slow
 def test_show_without_utf_8_has_the_numbers_alone(recorded_study):
     done = subprocess.run(
         [sys.executable, "-c", "from sweep.cli import main; main()", "show", recorded_study.name],

@@ -39,6 +39,7 @@ def members(group):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="the processes of a group are read in /proc")
 def test_the_server_answers_and_all_of_it_ends_with_the_command(workspace, taken):
     experiment = Tracker("digits").experiment_id

@@ -174,6 +174,7 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
     assert find_cifar10(tmp_path / "none") is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MAKER.is_file(), reason="needs ../shared/data/make_cifar10.py")
 def test_sixty_thousand_real_images_are_read(tmp_path):
     subprocess.run([sys.executable, MAKER, tmp_path, "--format", "bin"], check=True)

@@ -79,6 +79,7 @@ def archive(server):
     return archive
 
 
+@pytest.mark.slow
 def test_a_whole_download_is_put_in_place(archive, tmp_path):
     path = fetch(archive("good"), tmp_path / "new" / "folder")
     assert path == tmp_path / "new" / "folder" / "set.tar.gz"
@@ -86,6 +87,7 @@ def test_a_whole_download_is_put_in_place(archive, tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behaviour", "expected"),
     [
@@ -122,6 +124,7 @@ def test_a_server_that_cannot_be_reached_is_tried_again(tmp_path, monkeypatch):
     assert pauses == [1.5, 3.0]
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "PAUSE", 0)
     monkeypatch.setattr(download, "TIMEOUT", 0.05)
@@ -132,6 +135,7 @@ def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
             fetch(Archive(url=url, size=1, sha256="0" * 64), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_connection_that_breaks_once_is_made_again(archive, server, tmp_path):
     assert fetch(archive("flaky"), tmp_path).read_bytes() == CONTENT
     assert server.asked["flaky"] == 2

@@ -40,6 +40,7 @@ def test_looking_does_not_take_the_lock():
         assert is_held(Path("mlruns/a.lock"))
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_process_that_was_killed_is_free_whatever_it_said():
     program = (
         "import os, signal\nfrom sweep.study.lock import study_lock\n"

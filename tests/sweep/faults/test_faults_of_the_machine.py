@@ -41,6 +41,7 @@ def fill(place):
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount here")
 @pytest.mark.parametrize(
     "command",
@@ -132,6 +133,7 @@ def test_a_clock_that_was_set_back_within_a_trial_hinders_nothing(in_copied_stud
     assert in_copied_study.exists()
 
 
+@pytest.mark.slow
 def test_a_second_run_of_a_study_is_told_who_runs_it(in_finished_study, refused):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -161,6 +163,7 @@ with study_lock("digits-softmax"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code", "says"),
     [

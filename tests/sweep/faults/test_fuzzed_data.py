@@ -18,6 +18,8 @@ from sweep.data.batches import PIXELS, read_binary, read_python
 from sweep.data.npz import open_npz
 from sweep.errors import SweepError
 
+pytestmark = pytest.mark.slow
+
 BOUNDED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ROOM = 32 << 20
 """Bytes that reading a file of some kilobytes may take."""

@@ -14,6 +14,8 @@ from sweep.space import NAMES, axis_from_text
 from sweep.space.reading import axes_from_file
 from sweep.study import attributes
 
+pytestmark = pytest.mark.slow
+
 BOUNDED = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NUMBER = st.sampled_from(["0", "1", "-1", "0.5", "1e-4", "1e999", "nan", "inf", "9" * 5000, "0x1"])
 WORD = NUMBER | st.sampled_from(["true", '"a"', "[1, 2]", "{low = 1, high = 2}", "1979-05-27"])

@@ -19,6 +19,7 @@ def run(program, *options):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_doubled_by_a_few_kills(folder):
     del folder
     done = run("faults.py", "--kills=6", "--kills-a-study=3", "--studies=2", "--seed=358")
@@ -26,6 +27,7 @@ def test_nothing_is_lost_or_doubled_by_a_few_kills(folder):
     assert done.stdout.splitlines()[-1] == "losses: 0"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount here")
 def test_nothing_is_lost_or_doubled_by_a_disk_that_is_full_for_a_while(folder):
     del folder
@@ -68,6 +70,26 @@ def test_whatever_is_lost_is_noticed(in_copied_study, finished_study, stores, ca
         opened.commit()
     found = stores.differences(stores.Stores(finished_study), stores.Stores(in_copied_study))
     assert any(says in line for line in found), found
+
+
+def test_what_a_killed_writer_had_not_finished_does_not_count(in_copied_study, stores, tmp_path):
+    killed, database = tmp_path / "killed", in_copied_study / "mlruns" / "mlflow.db"
+    with closing(sqlite3.connect(database)) as writer:
+        writer.execute("PRAGMA cache_size = 1")  # so that pages are written before the commit
+        writer.execute("UPDATE metrics SET value = value + 1")
+        writer.execute("UPDATE tags SET value = 'overwritten'")
+        shutil.copytree(in_copied_study / "mlruns", killed / "mlruns")  # as a kill leaves it
+    left = killed / "mlruns" / "mlflow.db"
+    with (
+        closing(sqlite3.connect(f"file:{left}?mode=ro", uri=True)) as reader,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        reader.execute("SELECT 1 FROM metrics")
+    before = left.read_bytes()
+    assert before != database.read_bytes()
+    assert stores.differences(stores.Stores(in_copied_study), stores.Stores(killed)) == []
+    assert left.read_bytes() == before
+    assert left.with_name("mlflow.db-journal").exists()
 
 
 def test_a_file_that_is_lost_is_noticed(in_copied_study, finished_study, stores, monkeypatch):

@@ -72,6 +72,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 @pytest.mark.parametrize("debug", [[], ["--debug"]])
 def test_a_server_that_refuses_a_login_does_not_make_it_known(
@@ -86,6 +87,7 @@ def test_a_server_that_refuses_a_login_does_not_make_it_known(
     assert any(login.startswith("Basic ") for login in seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", [[], ["--debug"]])
 def test_a_login_of_the_environment_is_not_made_known(
     in_copied_study, invoke, server, monkeypatch, debug
@@ -127,6 +129,7 @@ def test_no_address_gives_its_password_away(workspace, invoke, monkeypatch, uri,
     nowhere(workspace, said.output)
 
 
+@pytest.mark.slow
 def test_a_study_tracked_with_a_login_leaves_none_behind(workspace, monkeypatch):
     place = workspace / "mlruns" / "mlflow.db"
     uri = f"sqlite:///{place}?password={SECRET}"

@@ -25,6 +25,7 @@ from sweep.tracking.server import serving
 from sweep.tracking.tracker import Tracker
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("no_figures"),
     # The store of the last request may be closed by the collector, after its server is gone.
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),

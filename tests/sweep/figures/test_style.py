@@ -39,6 +39,7 @@ print("drawn")
 """
 
 
+@pytest.mark.slow
 def test_drawing_every_figure_never_imports_pyplot():
     run = subprocess.run(
         [sys.executable, "-c", DRAW_ALL], capture_output=True, text=True, check=False

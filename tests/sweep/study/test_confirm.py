@@ -103,6 +103,7 @@ def test_what_is_done_is_not_trained_again_and_more_seeds_only_add_the_missing_o
     assert all(by_number[one.trial][:2] == one.values for one in few.trials)
 
 
+@pytest.mark.slow
 def test_a_stopped_confirmation_goes_on_and_comes_out_the_same(loop, confirm):
     def stop(_: int) -> None:
         stop.epochs += 1

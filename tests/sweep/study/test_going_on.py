@@ -113,6 +113,7 @@ def finished(loop):
     return loop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("often", [(1, 1), (2, 1), (None, 4)])
 def test_a_study_killed_at_every_pass_is_the_unbroken_one(
     image_study, killed_after, checkpoints, is_unbroken, often
@@ -184,6 +185,7 @@ def test_nothing_is_left_on_disk_of_a_study_that_is_done(image_study, killed_aft
     assert [*Path("mlruns/checkpoints").iterdir(), *Path("mlruns/outbox/broken").iterdir()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.usefixtures("every_other_pass")
 def test_a_study_killed_between_any_two_writes_is_the_unbroken_one(

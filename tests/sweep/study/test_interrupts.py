@@ -7,6 +7,7 @@ import pytest
 from sweep.study.interrupts import SIGNALS, InterruptedStudyError, Interrupts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_is_remembered_and_nothing_is_raised(number):
     with Interrupts().listening() as interrupts:
@@ -23,6 +24,7 @@ def test_the_handlers_of_before_are_back_afterwards():
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
+@pytest.mark.slow
 def test_a_signal_that_the_shell_had_ignored_is_heard():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -47,6 +49,7 @@ def test_without_a_signal_nothing_is_raised():
     Interrupts().raise_received("stopped here")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("second", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_second_signal_ends_the_process_at_once(monkeypatch, second, code):
     ends = []

@@ -176,6 +176,7 @@ def test_the_loss_is_minimised_where_it_is_the_objective(tiny_study):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_what_trains_and_the_next_run_goes_on_with_it(
     tiny_study, in_both_stores, number, code
@@ -207,6 +208,7 @@ def test_a_signal_leaves_what_trains_and_the_next_run_goes_on_with_it(
     in_both_stores(again.study, again.tracker)
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_a_study_is_the_unbroken_one(tiny_study, outcome, in_both_stores):
     # More than ten trials: TPE draws at random before that, the median pruner waits for five.
     options = {"sampler": "tpe", "pruner": "median", "epochs": 3}
@@ -230,12 +232,14 @@ def test_interrupted_and_resumed_a_study_is_the_unbroken_one(tiny_study, outcome
     assert {trial.user_attrs[attributes.ATTEMPT] for trial in loop.study.trials()} == {1}
 
 
+@pytest.mark.slow
 def test_a_signal_between_two_trials_begins_no_further_one(tiny_study):
     loop = tiny_study()
     loop.listener = Signals((0, None))
     assert "1 complete, 0 pruned, 0 failed" in str(stopped(loop, 3))
 
 
+@pytest.mark.slow
 def test_a_signal_after_the_last_trial_leaves_a_finished_study(tiny_study):
     loop = tiny_study()
     loop.listener = Signals((1, None))

@@ -69,6 +69,7 @@ def test_a_study_is_the_same_with_one_worker_as_with_two(tiny_study, unbroken, o
     assert seats(loop.study) == seats(unbroken)
 
 
+@pytest.mark.slow
 def test_a_study_stopped_again_and_again_is_the_unbroken_one(
     tiny_study, unbroken, outcome, in_both_stores
 ):

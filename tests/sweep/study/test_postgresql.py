@@ -22,6 +22,8 @@ from sweep.study.storage import (
     trying_lock,
 )
 
+pytestmark = pytest.mark.slow
+
 MAKE = """
 import sys
 from sweep.study.storage import create_storage

@@ -173,6 +173,7 @@ def test_a_defect_in_the_second_training_is_not_called_a_mismatch(one_trial, mon
     assert run.info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_second_training_in_order(one_trial, monkeypatch):
     monkeypatch.setattr(
         "sweep.study.training_run.TrainingRun.record",

@@ -4,6 +4,8 @@ import pytest
 
 from sweep.tracking.tracker import Tracker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run_in(workspace, invoke, tiny_npz, monkeypatch):

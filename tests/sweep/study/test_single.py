@@ -97,6 +97,7 @@ def test_a_defect_fails_the_run_and_is_not_put_down_to_the_learning_rate(train):
     assert run.data.tags["sweep.ending"] == "error"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_training_in_order(train, number, code):
     with pytest.raises(InterruptedStudyError, match="stopped by SIG") as stopped:
@@ -109,6 +110,7 @@ def test_a_signal_ends_the_training_in_order(train, number, code):
     assert [point.step for point in points] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_signal_that_comes_after_the_last_epoch_takes_nothing_away(train, monkeypatch):
     monkeypatch.setattr(
         "sweep.study.training_run.log_classifier", lambda *_: os.kill(os.getpid(), signal.SIGINT)

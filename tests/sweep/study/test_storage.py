@@ -201,6 +201,7 @@ def test_a_store_of_another_optuna_is_said_in_one_line_and_kept():
     assert STORE.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_in_an_empty_folder_all_get_the_store(folder):
     program = "from sweep.study.storage import create_storage; create_storage()"
     started = [

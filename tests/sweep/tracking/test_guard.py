@@ -137,6 +137,7 @@ MINE = (LOGIN.name, LOGIN.password)
 
 
 @needs_flask_wtf
+@pytest.mark.slow
 def test_whoever_logs_in_gets_in_from_another_address(guarded):
     assert guarded.address.startswith(f"http://{NAME}:")
     assert ask(guarded, login=MINE) == 200
@@ -146,17 +147,20 @@ def test_whoever_logs_in_gets_in_from_another_address(guarded):
 @pytest.mark.parametrize(
     "login", [None, ("me", "wrong password"), ("admin", KNOWN_PASSWORD), ("me", "")]
 )
+@pytest.mark.slow
 def test_nobody_else_does(guarded, login):
     assert ask(guarded, login=login) == 401
 
 
 @needs_flask_wtf
 @pytest.mark.parametrize("name", ["evil.example", "10.evil.example", "127.0.0.1", "localhost:5900"])
+@pytest.mark.slow
 def test_a_name_that_is_not_allowed_is_refused_even_with_the_login(guarded, name):
     assert ask(guarded, login=MINE, Host=name) == 403
 
 
 @needs_flask_wtf
+@pytest.mark.slow
 def test_only_pages_of_the_server_itself_may_ask(guarded):
     assert ask(guarded, login=MINE, Origin=guarded.address) == 200
     assert ask(guarded, login=MINE, Origin=f"https://{NAME}") == 200
@@ -164,6 +168,7 @@ def test_only_pages_of_the_server_itself_may_ask(guarded):
 
 
 @needs_flask_wtf
+@pytest.mark.slow
 def test_the_password_is_in_no_argument_of_any_process(guarded):
     assert guarded.process is not None
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -174,6 +179,7 @@ def test_the_password_is_in_no_argument_of_any_process(guarded):
         assert LOGIN.password.encode() not in said
 
 
+@pytest.mark.slow
 def test_a_page_from_elsewhere_whose_name_leads_here_reaches_no_local_server(workspace):
     del workspace
     uri = "sqlite:///mlruns/mlflow.db"

@@ -128,11 +128,13 @@ def known(workspace):
 URI = "sqlite:///mlruns/mlflow.db"
 
 
+@pytest.mark.slow
 def test_a_server_that_knows_the_experiment_has_its_pages(known):
     with answering(json.dumps({"experiment": known}).encode()) as address:
         assert has_pages_of(address, URI, known["experiment_id"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["name", "artifact_location", "creation_time"])
 def test_a_server_of_another_folder_has_not(known, name):
     theirs = {**known, name: "another"}
@@ -140,12 +142,14 @@ def test_a_server_of_another_folder_has_not(known, name):
         assert not has_pages_of(address, URI, known["experiment_id"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"error": 404}', b'{"experiment": null}'])
 def test_whatever_else_answers_has_not(known, body):
     with answering(body) as address:
         assert not has_pages_of(address, URI, known["experiment_id"])
 
 
+@pytest.mark.slow
 def test_who_never_answers_has_not(known, taken, monkeypatch):
     monkeypatch.setattr(pages, "ANSWER_SECONDS", 0.2)
     assert not has_pages_of(f"http://{HOST}:{taken}", URI, known["experiment_id"])

@@ -71,6 +71,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_an_address_with_a_password_is_handed_on_where_nobody_sees_it(monkeypatch, taken):
     given = process(monkeypatch, ANSWERS)
     uri = "postgresql://me:s3cret@127.0.0.1/db"
@@ -84,6 +85,7 @@ def test_an_address_with_a_password_is_handed_on_where_nobody_sees_it(monkeypatc
     assert given["command"][4:6] == ["--host", "127.0.0.1"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(guard.find_spec("flask_wtf") is None, reason="Flask-WTF is not installed")
 def test_where_others_get_in_the_server_is_our_own_and_named_as_they_call_it(monkeypatch, taken):
     monkeypatch.setattr(server, "has_pages_of", lambda *_, **__: True)
@@ -98,6 +100,7 @@ def test_where_others_get_in_the_server_is_our_own_and_named_as_they_call_it(mon
     assert not any("long enough" in part for part in given["command"])
 
 
+@pytest.mark.slow
 def test_what_the_server_started_ends_with_it(monkeypatch, tmp_path, taken):
     monkeypatch.chdir(tmp_path)
     process(monkeypatch, HAS_A_CHILD)
@@ -120,6 +123,7 @@ def alive(pid):
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.slow
 def test_what_the_server_started_ends_though_the_one_who_began_it_is_killed(tmp_path):
     script = (
         "import subprocess, sys, time\n"
@@ -145,6 +149,7 @@ def test_what_the_server_started_ends_though_the_one_who_began_it_is_killed(tmp_
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_start_is_said_with_the_way_to_find_out(monkeypatch, taken):
     process(monkeypatch, "raise SystemExit(3)")
     with pytest.raises(SweepError) as failed, serving("sqlite:///x.db", taken, "1"):
@@ -154,6 +159,7 @@ def test_a_server_that_does_not_start_is_said_with_the_way_to_find_out(monkeypat
     )
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up_and_ended(monkeypatch, taken):
     process(monkeypatch, "import time; time.sleep(600)")
     monkeypatch.setattr(server, "START_SECONDS", 0.5)
@@ -206,6 +212,7 @@ def run_server(storage, host, port):
 """
 
 
+@pytest.mark.slow
 def test_optuna_dashboard_gets_the_storage_where_nobody_sees_it(monkeypatch, tmp_path, taken):
     (tmp_path / "optuna_dashboard.py").write_text(OPTUNA_DASHBOARD)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -155,6 +155,7 @@ def test_an_experiment_that_another_process_creates_meanwhile_is_found(workspace
     assert Tracker("tiny").experiment_id == first.experiment_id
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_make_one_database_and_one_experiment(
     fresh_database, tmp_path
 ):

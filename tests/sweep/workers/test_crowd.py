@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CROWD = Path(__file__).parents[3] / "benchmarks" / "crowd.py"
 PATIENCE = 1_200
 

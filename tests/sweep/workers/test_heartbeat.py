@@ -10,6 +10,8 @@ from sweep.workers.heartbeat import BEATS, LONGEST_PAUSE, Heartbeat
 from sweep.workers.lease import Lease
 from sweep.workers.reports import Reports
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 60.0
 FIRST, SECOND = Lease(11, 0, "me"), Lease(12, 1, "me")
 

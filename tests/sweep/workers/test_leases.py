@@ -15,6 +15,8 @@ from sweep.study.ending import Ending
 from sweep.workers.lease import LeaseLostError
 from sweep.workers.leases import MOST_DEATHS
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 60.0
 COMPLETE, ERROR, PRUNED = Ending.COMPLETE, Ending.ERROR, Ending.PRUNED
 

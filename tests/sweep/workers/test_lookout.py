@@ -9,6 +9,8 @@ from sweep.workers.leases import Leases
 from sweep.workers.lookout import Lookout
 from sweep.workers.shared_ledger import SharedLedger
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def reads(monkeypatch):

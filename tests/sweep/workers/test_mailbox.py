@@ -10,6 +10,8 @@ from sweep.study.trial_life import create_trial_run
 from sweep.tracking.run import Run
 from sweep.workers.mailbox import own_outbox, send_left
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def one(begun):

@@ -5,6 +5,8 @@ import pytest
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.workers.patience import LONGEST_PAUSE, PATIENCE, patiently
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pauses(monkeypatch):

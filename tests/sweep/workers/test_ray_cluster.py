@@ -25,6 +25,8 @@ from sweep.study.listener import Listener
 from sweep.study.plan import Plan
 from sweep.study.results import tally
 
+pytestmark = pytest.mark.slow
+
 ray = pytest.importorskip("ray", reason="Ray, of the extra `ray`, is not installed")
 
 STORE = 100 * 2**20

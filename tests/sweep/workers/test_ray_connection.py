@@ -12,6 +12,8 @@ from hypothesis import strategies as some
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.workers.ray_connection import connected, share_cores
 
+pytestmark = pytest.mark.slow
+
 MACHINES = some.lists(some.integers(1, 64), min_size=1, max_size=8)
 
 

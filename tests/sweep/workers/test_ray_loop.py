@@ -5,9 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 
+import pytest
+
 from sweep.layout import LayoutChoice
 from sweep.study.interrupts import Interrupts
 from sweep.workers.ray_loop import Loop, Order
+
+pytestmark = pytest.mark.slow
 
 SECRET = "battery-staple"  # noqa: S105 - of no account
 

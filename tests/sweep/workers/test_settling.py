@@ -12,6 +12,8 @@ from sweep.study.training_run import WHOLE
 from sweep.study.trial_life import create_trial_run
 from sweep.workers.settling import Settling
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def told():

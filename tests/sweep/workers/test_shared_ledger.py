@@ -10,6 +10,8 @@ from sweep.study import attributes
 from sweep.study.ending import Ending
 from sweep.workers.shared_ledger import SharedLedger
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def shared(make_settings):

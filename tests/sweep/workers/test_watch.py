@@ -13,6 +13,8 @@ from sweep.study import attributes
 from sweep.study.listener import Listener
 from sweep.workers.watch import Watch
 
+pytestmark = pytest.mark.slow
+
 RUNNING, COMPLETE, PRUNED, FAIL = (
     TrialState.RUNNING,
     TrialState.COMPLETE,

@@ -14,7 +14,7 @@ from sweep.workers.heartbeat import Heartbeat
 from sweep.workers.leased_trials import LeasedLife
 from sweep.workers.leases import Leases
 
-pytestmark = pytest.mark.usefixtures("at_once")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("at_once")]
 
 
 def reproduced(one):

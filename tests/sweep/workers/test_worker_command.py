@@ -12,6 +12,8 @@ import pytest
 from sweep.study import attributes
 from sweep.study.reproduce import reproduce
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 120
 # In place of large data: every epoch takes its time, and says that it is there. With a second
 # argument, no letter is delivered once an epoch was trained.
