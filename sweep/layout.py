@@ -72,12 +72,6 @@ class LayoutChoice:
             workers=self.workers or helpful,  # of no influence on the rest: they change no number
         )
 
-    def for_worker(self, recorded: Layout) -> Layout:
-        """Return the layout of one worker of a shared study: its width, as many as this machine."""
-        workers = self.workers or cores()
-        slots = self.slots or recorded.width * workers
-        return Layout(slots=slots, width=recorded.width, workers=workers)
-
     def resume(self, recorded: Layout) -> Layout:
         """Return what a study was begun with, but for what the user says; workers may change."""
         return Layout(

@@ -59,8 +59,6 @@ class Settings:
     data: DataChoice
     space: Space
     layout: Layout
-    shared: bool = False
-    """Whether workers on many machines train its trials, so that their order may vary."""
 
     def __post_init__(self) -> None:
         check_study_name(self.study)
@@ -110,6 +108,8 @@ class Settings:
                 "space": space_from_record(record["space"]),
                 "layout": Layout(**record["layout"]),
             }
+            if record.get("shared") is False:  # as earlier versions say of every study
+                record = {key: value for key, value in record.items() if key != "shared"}
             return cls(**{**record, **parts})
         except (KeyError, TypeError) as error:
             raise SweepError(
@@ -120,17 +120,16 @@ class Settings:
     def differences(self, other: Settings) -> list[str]:
         """Return a phrase `what this -> other` for each setting that would change a trial.
 
-        Where the data lie may change, and how many workers there are; what they are may not. Each
-        worker of a shared study has slots of its own.
+        Where the data lie may change, and how many workers there are; what they are may not.
         """
         phrases = [
             f"{name} {getattr(self, name)} -> {getattr(other, name)}"
-            for name in ("loss", "epochs", "seed", "sampler", "pruner", "objective", "shared")
+            for name in ("loss", "epochs", "seed", "sampler", "pruner", "objective")
             if getattr(self, name) != getattr(other, name)
         ]
         phrases += [
             f"{name} {getattr(self.layout, name)} -> {getattr(other.layout, name)}"
-            for name in (("width",) if self.shared else ("slots", "width"))
+            for name in ("slots", "width")
             if getattr(self.layout, name) != getattr(other.layout, name)
         ]
         phrases += [

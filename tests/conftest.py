@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from sweep.study.opening import OpenStudy
     from sweep.tracking.tracker import Tracker
 
-pytest_plugins = ("postgresql_server", "mlflow_server")  # of tests/services/
-
 # The same examples on every machine; a slow one must not fail a test.
 settings.register_profile("sweep", deadline=None, derandomize=True)
 settings.load_profile("sweep")
@@ -34,7 +32,7 @@ ADDRESS = "MLFLOW_TRACKING_URI"
 
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch, tmp_path_factory):
-    for name in ("SWEEP_DATA_DIR", "SWEEP_STORAGE", "MLFLOW_RUN_ID", "NO_COLOR"):
+    for name in ("SWEEP_DATA_DIR", "MLFLOW_RUN_ID", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     os.environ.pop(ADDRESS, None)

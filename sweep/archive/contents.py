@@ -41,12 +41,8 @@ STUDY_KEYS = ("settings", "chosen_trial", "test_openings", "confirmation")
 
 CARRIED = (attributes.TEST_OPENINGS, attributes.CONFIRMATION)
 """What of a study's attributes travels beside its settings."""
-LEFT = (
-    *(attributes.CONFIRMING, attributes.COMPARISONS),
-    *(attributes.BUDGET, attributes.GRACE, attributes.WORKERS, attributes.SETTLED),
-)
-"""What does not: seeds that are half done are trained again, comparisons belong to several, and
-workers are elsewhere."""
+LEFT = (attributes.CONFIRMING, attributes.COMPARISONS)
+"""What does not: seeds that are half done are trained again, comparisons belong to several."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ def export_study(study: OpenStudy, tracker: Tracker, file: Path) -> Exported:
 
     """
     check_replaceable(file, mark=FORMAT.encode(), kind="archive")
-    with study_lock(study.name, study.storage):
+    with study_lock(study.name):
         contents = _contents(study, tracker)
     content = pack(contents.members())
     _read_back(study.name, content, contents)

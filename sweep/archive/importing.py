@@ -73,7 +73,6 @@ def import_study(
     name: str | None = None,
     data: Path | None = None,
     tracking_uri: str | None = None,
-    address: str | None = None,
 ) -> OpenStudy:
     """Store an archive's study here, under its own name or another.
 
@@ -91,8 +90,6 @@ def import_study(
         Where the study's own .npz file lies here.
     tracking_uri
         Address of the MLflow store.
-    address
-        Of the study store; the working folder's own where it is not given.
 
     Raises
     ------
@@ -102,8 +99,8 @@ def import_study(
     """
     contents = archive.contents
     settings = _settled(contents.settings, name, data)
-    storage = create_storage(address)
-    with study_lock(settings.study, storage):
+    storage = create_storage()
+    with study_lock(settings.study):
         if settings.study in study_names(storage):
             raise taken(settings.study)
         run = None

@@ -45,7 +45,7 @@ def store_study(
     way = models.StudyDirectionModel(objective=0, direction=StudyDirection[direction.upper()])
     study: Any = models.StudyModel(study_name=name, directions=[way])
     try:
-        with reaching_store(storage), _create_scoped_session(backend.scoped_session) as session:
+        with reaching_store(), _create_scoped_session(backend.scoped_session) as session:
             session.add(study)
             session.flush()  # which gives it its id
             attribute = partial(models.StudyUserAttributeModel, study_id=study.study_id)

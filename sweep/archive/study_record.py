@@ -52,11 +52,9 @@ def read_settings(value: object) -> Settings:
         A value breaks the rule of a setting, or a range that of its hyperparameter.
 
     """
-    if isinstance(value, dict):
-        value = {"shared": False} | value  # which older archives do not say
+    if isinstance(value, dict) and value.get("shared") is False:  # as earlier versions say
+        value = {key: part for key, part in value.items() if key != "shared"}
     record = entries(value, "the settings", [field.name for field in fields(Settings)])
-    if not isinstance(record["shared"], bool):
-        raise RefusedError(f"shared must be true or false: got {shown(record['shared'])}")
     line(record["study"], "the study's name", MAX_NAME)
     for name in ("loss", "sampler", "pruner", "objective"):
         text(record[name], name, WORD, "a word of up to 20 letters")

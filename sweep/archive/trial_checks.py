@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from sweep.archive.container import DIGEST
 from sweep.archive.plain import RefusedError, entries, items, line, number, text, whole
 from sweep.curves import METRICS, Curves
-from sweep.layout import MOST_SLOTS
 from sweep.settings import MAX_SEED, Settings
 from sweep.space import NAMES, Range
 from sweep.space.axes import RULES, shown
@@ -22,7 +21,6 @@ LONGEST_BLOCK = 128  # of `model.blocking`, unless a batch is longer
 MAX_ENVIRONMENT, MAX_VERSION = 32, 200
 ENTRY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 MOST_ATTEMPTS = 1_000_000
-MOST_PASSES = 1_000_000_000
 
 
 def check_setting(record: dict[str, Any], name: str, settings: Settings) -> dict[str, Any] | None:
@@ -54,14 +52,11 @@ def check_seat(
         return {}
     layout, place = settings.layout, record["trial"]
     position = whole(record["position"], f"{name}: its position", 0, place)
-    # Each worker of a shared study counts its own passes, and may have slots of its own.
-    slots = MOST_SLOTS if settings.shared else layout.slots
-    passes = MOST_PASSES if settings.shared else (place + 1) * settings.epochs
-    slot = whole(record["slot"], f"{name}: its slot", 0, slots - 1)
+    slot = whole(record["slot"], f"{name}: its slot", 0, layout.slots - 1)
     longest = max(LONGEST_BLOCK, int(max(settings.space.axes["batch_size"].points(2))))
     bounds = {
         "seed": (0, MAX_SEED),
-        "first_pass": (0, passes),  # even where one slot trains them all
+        "first_pass": (0, (place + 1) * settings.epochs),  # even where one slot trains them all
         "slot": (slot % layout.width, slot % layout.width),
         "width": (layout.width, layout.width),
         "micro_batch": (1, longest),

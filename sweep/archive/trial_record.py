@@ -22,8 +22,8 @@ KEYS = (
     *("trial", "ending", "reason", "setting", "position", "attempt", "slot", "seat"),
     *("curves", "weights_digest", "environment", "started", "ended"),
 )
-LEFT = (attributes.TRIAL_RUN, attributes.LETTER, attributes.LEASE)
-"""What a trial carries that means nothing elsewhere: its run in this MLflow store, its worker."""
+LEFT = (attributes.TRIAL_RUN, attributes.LETTER)
+"""What a trial carries that means nothing elsewhere: its run in this MLflow store."""
 
 MAX_REASON = 1000
 UNFINISHED = "in training when the study was exported"

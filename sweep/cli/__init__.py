@@ -76,7 +76,6 @@ def _add_commands() -> None:
         doctor,
         export,
         import_,
-        init,
         listing,
         report,
         reproduce,
@@ -86,11 +85,9 @@ def _add_commands() -> None:
         test,
         train,
         ui,
-        worker,
     )
 
     for command in (
-        init.init,
         run.run,
         train.train,
         listing.list_studies,
@@ -107,7 +104,6 @@ def _add_commands() -> None:
         data.data,
         doctor.doctor,
         space.space,
-        worker.worker,
     ):
         main.add_command(command)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweep.cli.options import json_option, storage_option, study_argument
+from sweep.cli.options import json_option, study_argument
 from sweep.cli.tables import say
 
 if TYPE_CHECKING:
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @study_argument
-@storage_option
 @json_option
-def best(study_name: str, storage: str | None, *, as_json: bool) -> None:
+def best(study_name: str, *, as_json: bool) -> None:
     """Show the chosen trial of STUDY.
 
     That is the winner of `sweep confirm` or, until that ran, the best by the objective; ties go
@@ -32,7 +31,7 @@ def best(study_name: str, storage: str | None, *, as_json: bool) -> None:
     from sweep.study.results import chosen_trial, describe, grounds
     from sweep.study.storage import open_storage
 
-    study = load_study(study_name, open_storage(storage))
+    study = load_study(study_name, open_storage())
     trial = chosen_trial(study)
     if as_json:
         facts = describe(trial)

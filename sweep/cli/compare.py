@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweep.cli.options import data_dir_option, json_option, storage_option, tracking_option
+from sweep.cli.options import data_dir_option, json_option, tracking_option
 from sweep.cli.tables import number, percent, print_table, say
 
 if TYPE_CHECKING:
@@ -24,13 +24,11 @@ MOST_CLASSES = 30
 @click.command()
 @click.argument("study_names", metavar="STUDY STUDY...", nargs=-1, required=True)
 @data_dir_option
-@storage_option
 @tracking_option
 @json_option
 def compare(
     study_names: tuple[str, ...],
     data_dir: Path | None,
-    storage: str | None,
     tracking_uri: str | None,
     *,
     as_json: bool,
@@ -48,7 +46,7 @@ def compare(
     from sweep.study.storage import open_storage
     from sweep.tracking.tracker import Tracker
 
-    store = open_storage(storage)
+    store = open_storage()
     studies = [load_study(name, store) for name in study_names]
     check_comparable(studies)  # before the rows are read, which takes its time
     choice = studies[0].settings.data

@@ -11,7 +11,6 @@ import click
 from sweep.cli.options import (
     data_dir_option,
     json_option,
-    storage_option,
     study_argument,
     tracking_option,
 )
@@ -43,7 +42,6 @@ COLUMNS = ("trial", "search", "confirmed", "std\nerror", "flattered\nby", "behin
     help="On how many fresh seeds, at least; asking for more later adds the missing ones.",
 )
 @data_dir_option
-@storage_option
 @tracking_option
 @json_option
 def confirm(
@@ -52,7 +50,6 @@ def confirm(
     seeds: int,
     data_dir: Path | None,
     *,
-    storage: str | None,
     tracking_uri: str | None,
     as_json: bool,
 ) -> None:
@@ -72,7 +69,7 @@ def confirm(
     from sweep.timings import Timings
     from sweep.tracking.tracker import Tracker
 
-    study = load_study(study_name, open_storage(storage))
+    study = load_study(study_name, open_storage())
     data = reopen_data(study.settings.data, reopen_source(study.settings.data, data_dir))
     tracker = Tracker(study.settings.data.name, uri=tracking_uri)
     confirming = Confirming(study, data, top=top, seeds=seeds, timings=Timings())

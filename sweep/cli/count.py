@@ -76,14 +76,6 @@ class Count(Listener):
         self.done += ending in ("complete", "pruned")
         self.best = best or self.best
 
-    def trial_left(self, number: int) -> None:
-        """Forget the trial."""
-        del self.epochs[number]
-
-    def stands(self, finished: int, best: Best | None) -> None:
-        """Count what other workers finished as well."""
-        self.done, self.best = finished, best or self.best
-
     def warned(self, text: str) -> None:
         """Print it."""
         print_plainly(self.console, f"warning: {text}")

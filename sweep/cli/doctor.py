@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweep.cli.options import json_option, storage_option
+from sweep.cli.options import json_option
 from sweep.cli.tables import console, say
 from sweep.errors import CheckFailedError, StoreUnreachableError, SweepError
 
@@ -35,20 +35,18 @@ MOST_DETAILS = 5
     show_envvar=True,
     help="Where MLflow keeps the runs. [default: sqlite:///mlruns/mlflow.db]",
 )  # not the shared option, which refuses a damaged store before anybody has looked at it
-@storage_option
 @json_option
-def doctor(*, repair: bool, tracking_uri: str | None, storage: str | None, as_json: bool) -> None:
+def doctor(*, repair: bool, tracking_uri: str | None, as_json: bool) -> None:
     """Look whether this machine, the folder and its two stores are as they should be.
 
-    Nothing is created or changed without --repair, which mends what this folder records; the
-    studies of --storage are looked at, and mended by their workers. Exit 3 if a check fails, 75 if
-    a store does not answer.
+    Nothing is created or changed without --repair. Exit 3 if a check fails, 75 if a store does not
+    answer.
     """
     from sweep.doctor.examination import examine
 
     if repair:
         _repair(tracking_uri)
-    found = examine(tracking_uri, storage)
+    found = examine(tracking_uri)
     counts = Counter(str(finding.level) for finding in found)
     if as_json:
         checks = [finding.record() for finding in found]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sweep.cli.options import json_option, storage_option, study_argument, tracking_option
+from sweep.cli.options import json_option, study_argument, tracking_option
 
 
 @click.command()
@@ -19,13 +19,11 @@ from sweep.cli.options import json_option, storage_option, study_argument, track
     show_default="STUDY.zip",
     help="Where to write; an archive that is there is replaced.",
 )
-@storage_option
 @tracking_option
 @json_option
 def export(
     study_name: str,
     out: Path | None,
-    storage: str | None,
     tracking_uri: str | None,
     *,
     as_json: bool,
@@ -42,7 +40,7 @@ def export(
     from sweep.study.storage import open_storage
     from sweep.tracking.tracker import Tracker
 
-    study = load_study(study_name, open_storage(storage))
+    study = load_study(study_name, open_storage())
     file = out or Path(f"{study.name}.zip")
     tracker = Tracker(study.settings.data.name, uri=tracking_uri)
     exported = export_study(study, tracker, file)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sweep.cli.options import json_option, storage_option, tracking_option
+from sweep.cli.options import json_option, tracking_option
 
 
 @click.command("import")
@@ -22,14 +22,12 @@ from sweep.cli.options import json_option, storage_option, tracking_option
     show_default="its name, in this folder",
     help="Where the study's own data file lies here; its digest is checked.",
 )
-@storage_option
 @tracking_option
 @json_option
 def import_study(
     file: Path,
     name: str | None,
     data: Path | None,
-    storage: str | None,
     tracking_uri: str | None,
     *,
     as_json: bool,
@@ -43,9 +41,7 @@ def import_study(
     from sweep.study.results import find_chosen, tally
 
     archive = importing.read_archive(file)
-    study = importing.import_study(
-        archive, name=name, data=data, tracking_uri=tracking_uri, address=storage
-    )
+    study = importing.import_study(archive, name=name, data=data, tracking_uri=tracking_uri)
     chosen, trials = find_chosen(study), study.trials()
     if as_json:
         facts = {"study": study.name, "sha256": archive.digest, "trials": len(trials)}

@@ -6,20 +6,19 @@ import json
 
 import click
 
-from sweep.cli.options import json_option, storage_option
+from sweep.cli.options import json_option
 from sweep.cli.tables import number, percent, print_table
 
 
 @click.command("list")
-@storage_option
 @json_option
-def list_studies(storage: str | None, *, as_json: bool) -> None:
-    """List the studies of this folder, or of --storage."""
+def list_studies(*, as_json: bool) -> None:
+    """List the studies of this folder."""
     from sweep.study.opening import recorded_studies
     from sweep.study.results import summarise
     from sweep.study.storage import open_storage
 
-    rows = [summarise(study) for study in recorded_studies(open_storage(storage))]
+    rows = [summarise(study) for study in recorded_studies(open_storage())]
     if as_json:
         click.echo(json.dumps(rows))
         return

@@ -30,30 +30,12 @@ class FiniteFloat(click.FloatRange):
         return float(super().convert(value, param, ctx))
 
 
-def _checked_address(ctx: click.Context, _: click.Parameter, uri: str | None) -> str | None:
+def _checked_address(_: click.Context, __: click.Parameter, uri: str | None) -> str | None:
     from sweep.tracking.address_rules import check_address
     from sweep.tracking.tracker import tracking_uri
 
     check_address(tracking_uri(uri))
-    _check_apart(ctx.params.get("storage"), uri)
     return uri
-
-
-def _checked_storage(ctx: click.Context, _: click.Parameter, address: str | None) -> str | None:
-    if address is not None:
-        from sweep.postgresql import read_address
-
-        read_address(address)
-        _check_apart(address, ctx.params.get("tracking_uri"))
-    return address
-
-
-def _check_apart(storage: str | None, uri: str | None) -> None:
-    """Refuse one home for both stores; whichever of the two options comes second sees the other."""
-    if storage is not None and uri is not None:
-        from sweep.postgresql import check_apart
-
-        check_apart(storage, uri)
 
 
 data_dir_option = click.option(
@@ -116,16 +98,6 @@ tracking_option = click.option(
     callback=_checked_address,
     help="Where MLflow keeps the runs. [default: sqlite:///mlruns/mlflow.db]",
 )
-storage_option = click.option(
-    "--storage",
-    metavar="URL",
-    envvar="SWEEP_STORAGE",
-    show_envvar=True,
-    show_default="mlruns/optuna.db",
-    callback=_checked_storage,
-    help="Where the studies are: a PostgreSQL database that machines share, "
-    "postgresql+psycopg://user@host/db; else the working folder.",
-)
 space_file_option = click.option(
     "--space",
     "space_file",
@@ -150,8 +122,7 @@ workers_option = click.option(
     "--workers",
     type=click.IntRange(1, MOST_SLOTS),
     show_default="the cores, as far as they help",
-    help="Threads that train the stacks; they change no number. With --ray, how many workers "
-    "the cluster has: one per machine by default.",
+    help="Threads that train the stacks; they change no number.",
 )
 study_argument = click.argument("study_name", metavar="STUDY")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweep.cli.options import json_option, storage_option, tracking_option
+from sweep.cli.options import json_option, tracking_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,14 +34,12 @@ FORMATS = {"html": ".html", "md": ".md"}
     show_default="by the ending of --out, else html",
     help="One page with everything in it, or Markdown with a folder of figures beside it.",
 )
-@storage_option
 @tracking_option
 @json_option
 def report(
     study_names: tuple[str, ...],
     out: Path | None,
     file_format: str | None,
-    storage: str | None,
     tracking_uri: str | None,
     *,
     as_json: bool,
@@ -62,7 +60,7 @@ def report(
     from sweep.study.storage import open_storage
     from sweep.tracking.tracker import Tracker
 
-    store = open_storage(storage)
+    store = open_storage()
     studies = [load_study(name, store) for name in dict.fromkeys(study_names)]
     path, kind = _settle(studies, out, file_format)
     check_replaceable(path, mark=MARK.encode(), kind="report")

@@ -11,7 +11,6 @@ from sweep.cli.options import (
     FiniteFloat,
     data_dir_option,
     json_option,
-    storage_option,
     study_argument,
     tracking_option,
 )
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     "counts as a match where the machine, BLAS or versions are others.",
 )
 @data_dir_option
-@storage_option
 @tracking_option
 @json_option
 def reproduce(
@@ -44,7 +42,6 @@ def reproduce(
     tolerance: float,
     data_dir: Path | None,
     *,
-    storage: str | None,
     tracking_uri: str | None,
     as_json: bool,
 ) -> None:
@@ -60,7 +57,7 @@ def reproduce(
     from sweep.study.storage import open_storage
     from sweep.tracking.tracker import Tracker
 
-    study = load_study(study_name, open_storage(storage))
+    study = load_study(study_name, open_storage())
     original = chosen_trial(study) if trial is None else find_trial(study, trial)
     source = reopen_source(study.settings.data, data_dir)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,15 +14,11 @@ from sweep.cli.options import (
     seed_option,
     slots_option,
     space_options,
-    storage_option,
     tracking_option,
     workers_option,
 )
 from sweep.layout import MOST_SLOTS, LayoutChoice
 from sweep.settings import OBJECTIVES, PRUNERS, SAMPLERS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @click.command()
@@ -84,25 +80,6 @@ if TYPE_CHECKING:
     help="Slots that share every product, a stack; a trial's bits depend on it.",
 )
 @workers_option
-@storage_option
-@click.option(
-    "--grace",
-    type=FiniteFloat(min=3, max=86_400),
-    metavar="SECONDS",
-    show_default="60",
-    help="With --storage: after so long without a sign of life others take over a worker's trials.",
-)
-@click.option(
-    "--begin-only",
-    is_flag=True,
-    help="With --storage: begin the study, and leave its trials to `sweep worker`.",
-)
-@click.option(
-    "--ray",
-    "ray_address",
-    metavar="ADDRESS",
-    help="With --storage: let workers be placed and restarted by the Ray cluster at host:port.",
-)
 @tracking_option
 @click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")
 def run(
@@ -115,10 +92,6 @@ def run(
     slots: int | None,
     width: int | None,
     workers: int | None,
-    storage: str | None,
-    grace: float | None,
-    begin_only: bool,
-    ray_address: str | None,
     **plan_options: Any,
 ) -> None:
     """Search for the best setting, and record every trial in MLflow.
@@ -127,52 +100,35 @@ def run(
     50, flip probability 0.2; for bce a tenth of the l2 and ten times the rate, because its
     gradient is a tenth), moved into the space where it lies outside. The same command again goes
     on with the study until TRIALS are finished. Ctrl-C saves the state first.
-
-    With --storage the study is shared: `sweep worker` on other machines trains its trials, too.
     """
-    _refuse_mixed(
-        storage, {"--grace": grace, "--begin-only": begin_only, "--ray": ray_address}, audit_pruning
-    )
-    from sweep.cli.running import Running
+    from sweep.cli.running import search, show_plan
     from sweep.data import auto_notice
     from sweep.study.lock import refuse_running
     from sweep.study.plan import Plan
     from sweep.timings import Timings
 
     timings = Timings()
-    threads = workers if ray_address is None else None  # of a cluster it is the loops that count
-    layout = LayoutChoice(slots=slots, width=width, workers=threads)
-    plan = Plan(**plan_options, layout=layout, shared=storage is not None)
+    layout = LayoutChoice(slots=slots, width=width, workers=workers)
+    plan = Plan(**plan_options, layout=layout)
     with timings.part("data"):
         source = plan.open_source()
-        if storage is None and not dry_run:
+        if not dry_run:
             refuse_running(plan.name(source))  # before its rows are read, which takes seconds
         if plan.data == "auto":
             click.echo(auto_notice(source, plan.data_dir), err=True)
         settings, data = plan.settle(source, trials=trials)
     for notice in plan.notices(settings, data):
         click.echo(notice, err=True)
-    running = Running(settings, data, layout, trials, timeout, tracking_uri, timings)
     if dry_run:
-        running.show_plan(storage)
-    elif storage is None:
-        running.here(audited=audit_pruning)
-    elif begin_only:
-        running.begin(storage, grace)
-    elif ray_address is None:
-        running.as_worker(storage, grace)
-    else:
-        running.on_ray(ray_address, storage, grace, workers, plan.data_dir)
-
-
-def _refuse_mixed(storage: str | None, shared: Mapping[str, object], audited: int) -> None:
-    """Refuse options that say nothing of the kind of study that is asked for."""
-    given = [name for name, value in shared.items() if value]
-    if storage is None and given:
-        raise click.UsageError(
-            f"{given[0]} is for a study that machines share: say with --storage where it is."
-        )
-    if storage is not None and audited:
-        raise click.UsageError(
-            "--audit-pruning is for a study of the working folder: leave it or --storage out."
-        )
+        show_plan(settings, data, layout, trials)
+        return
+    search(
+        settings,
+        data,
+        layout,
+        trials=trials,
+        seconds=timeout,
+        audited=audit_pruning,
+        tracking_uri=tracking_uri,
+        timings=timings,
+    )

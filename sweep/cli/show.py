@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweep.cli.options import json_option, storage_option, study_argument
+from sweep.cli.options import json_option, study_argument
 from sweep.cli.tables import CHOSEN, TIED, console, draws_blocks, print_table, say, tied_mark
 from sweep.cli.trial_table import trial_table
 from sweep.space import NAMES
@@ -39,11 +39,8 @@ STYLES = {"pruned": "dim", "diverged": "red", "error": "red", "interrupted": "ye
     show_default=True,
     help="Trials to show, from the first in this order; --json has all.",
 )
-@storage_option
 @json_option
-def show(
-    study_name: str, sort: str, storage: str | None, *, reverse: bool, top: int, as_json: bool
-) -> None:
+def show(study_name: str, sort: str, *, reverse: bool, top: int, as_json: bool) -> None:
     """Show the trials of STUDY, each with the curve of the objective.
 
     All curves have one scale. A narrow terminal does without intervals, epochs and the accuracy
@@ -54,7 +51,7 @@ def show(
     from sweep.study.results import describe, find_chosen, grounds, ranked
     from sweep.study.storage import open_storage
 
-    study = load_study(study_name, open_storage(storage))
+    study = load_study(study_name, open_storage())
     rows = [describe(trial) for trial in ranked(study)]
     if sort != "result":
         rows.sort(key=lambda row: (row.get(sort) is None, row.get(sort)))

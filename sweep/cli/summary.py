@@ -1,4 +1,4 @@
-"""What `sweep run` and `sweep worker` say when they are done."""
+"""What `sweep run` says when it is done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def print_summary(
 ) -> None:
     """Say why training stopped, what is best, where the time went and what comes next."""
     from sweep.study.edges import edge_lines
-    from sweep.study.note import ORDER_VARIES
     from sweep.study.results import find_chosen, tally
 
     click.echo(f"study {study.name}: {why} ({tally(study.trials())})")
@@ -40,8 +39,6 @@ def print_summary(
             f"arithmetic {operations / spent / 1e9:.1f} GF/s while training and evaluating "
             f"({study.settings.layout})"
         )
-    if study.settings.shared:
-        click.echo(ORDER_VARIES)
     if best is not None:
         click.echo(f"next: sweep ui | sweep show {study.name} | sweep confirm {study.name}")
     else:

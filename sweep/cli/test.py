@@ -10,7 +10,6 @@ import click
 from sweep.cli.options import (
     data_dir_option,
     json_option,
-    storage_option,
     study_argument,
     tracking_option,
 )
@@ -22,13 +21,11 @@ if TYPE_CHECKING:
 @click.command()
 @study_argument
 @data_dir_option
-@storage_option
 @tracking_option
 @json_option
 def test(
     study_name: str,
     data_dir: Path | None,
-    storage: str | None,
     tracking_uri: str | None,
     *,
     as_json: bool,
@@ -45,7 +42,7 @@ def test(
     from sweep.study.storage import open_storage
     from sweep.tracking.tracker import Tracker
 
-    study = load_study(study_name, open_storage(storage))
+    study = load_study(study_name, open_storage())
     trial = chosen_trial(study)
     source = reopen_source(study.settings.data, data_dir)
     reopen_data(study.settings.data, source)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweep.cli.options import storage_option, tracking_option
+from sweep.cli.options import tracking_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 )
 @click.option("--no-browser", is_flag=True, help="Print the link, and open nothing.")
 @click.option("--optuna", is_flag=True, help="Open optuna-dashboard, an extra, instead of MLflow.")
-@storage_option
 @tracking_option
 def ui(
     names: tuple[str, ...],
@@ -52,7 +51,6 @@ def ui(
     allowed_hosts: str | None,
     no_browser: bool,
     optuna: bool,
-    storage: str | None,
     tracking_uri: str | None,
 ) -> None:
     """Start MLflow's pages for this folder's runs, and open them in a browser.
@@ -75,9 +73,9 @@ def ui(
     if optuna and (allowed_hosts is not None or host != HOST):
         raise click.UsageError(f"optuna-dashboard has no login: it stays on {HOST}.")
     access = settle_access(host, allowed_hosts)
-    studies = _studies(names, storage)
+    studies = _studies(names)
     if optuna:
-        _optuna(studies, storage, port, no_browser=no_browser)
+        _optuna(studies, port, no_browser=no_browser)
         return
     uri = resolve(tracking_uri)
     experiment_id = newest_experiment(uri, studies[0].settings.data.name if studies else None)
@@ -94,14 +92,14 @@ def ui(
         _show(server, link(server.address, experiment_id, view), no_browser=no_browser)
 
 
-def _studies(names: Sequence[str], storage: str | None) -> list[OpenStudy]:
+def _studies(names: Sequence[str]) -> list[OpenStudy]:
     """Open the studies by their names; without any, no store is opened."""
     from sweep.study.opening import load_study
     from sweep.study.storage import open_storage
 
     if len(names) > 2:  # noqa: PLR2004 - side by side
         raise click.UsageError(f"One study, or two side by side: got {len(names)}.")
-    return [load_study(name, open_storage(storage)) for name in names]
+    return [load_study(name, open_storage()) for name in names]
 
 
 def _view(studies: Sequence[OpenStudy], uri: str) -> tuple[str | None, dict[str, str]]:
@@ -140,13 +138,11 @@ def _view(studies: Sequence[OpenStudy], uri: str) -> tuple[str | None, dict[str,
     return key, runs
 
 
-def _optuna(
-    studies: Sequence[OpenStudy], storage: str | None, port: int, *, no_browser: bool
-) -> None:
+def _optuna(studies: Sequence[OpenStudy], port: int, *, no_browser: bool) -> None:
     from sweep.study.storage import backend_of, open_storage
     from sweep.tracking.server import serving_optuna
 
-    store = open_storage(storage)  # refuses where there is none; the dashboard would make one
+    store = open_storage()  # refuses where there is none; the dashboard would make one
     with serving_optuna(str(backend_of(store).url), port) as server:
         page = f"{server.address}/dashboard/"
         if studies:

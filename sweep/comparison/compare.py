@@ -142,7 +142,7 @@ def _store(studies: Sequence[OpenStudy], comparison: Comparison) -> None:
     """Keep the comparison in the record of every study."""
     record = comparison.record()
     for study in studies:
-        with record_lock(study.name, study.storage):
+        with record_lock(study.name):
             kept = study.attribute(attributes.COMPARISONS, {})
             study.set_attribute(attributes.COMPARISONS, {**kept, _key(studies): record})
 

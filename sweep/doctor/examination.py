@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ from sweep.doctor.finding import Level, fail, ok, unreachable
 from sweep.doctor.folder import check_folder
 from sweep.doctor.locks import check_locks
 from sweep.doctor.machine import check_machine
-from sweep.doctor.shared_store import check_shared_store
 from sweep.doctor.studies import REPAIR, check_study, read_copy
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study.storage import FOLDER, STORE
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 ADDRESS = "MLFLOW_TRACKING_URI"
 
 
-def examine(tracking_uri: str | None = None, storage: str | None = None) -> list[Finding]:
+def examine(tracking_uri: str | None = None) -> list[Finding]:
     """Look at everything, and change nothing.
 
     The databases are copied, and the copies read: opening one may roll back what a dead process
@@ -39,17 +37,12 @@ def examine(tracking_uri: str | None = None, storage: str | None = None) -> list
     ----------
     tracking_uri
         Address of the MLflow store; the usual one where it is not given.
-    storage
-        Address of a study store that machines share, to be looked at too.
 
     """
     from sweep.tracking.tracker import tracking_uri as resolve
 
     found = [*check_machine(), *check_folder()]
     uri = resolve(tracking_uri)
-    if storage is not None:
-        with _keeping_address():
-            found += check_shared_store(storage, partial(_check_named, uri=uri))
     if not FOLDER.is_dir():
         return found
     found.append(check_locks())

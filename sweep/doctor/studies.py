@@ -88,8 +88,6 @@ def check_study(study: OpenStudy, copy: Copy) -> list[Finding]:
     runner = runner_of(study.name)
     if runner is not None:
         return [ok(check, f"is being run by {runner}; looked at when that has ended")]
-    if study.settings.shared and tally(study.trials()).running:
-        return [ok(check, f"{tally(study.trials())}; looked at when no trial is in training")]
     letters = list(outbox_folder(study.name).glob(NAMES))
     if letters:
         return [
@@ -97,7 +95,7 @@ def check_study(study: OpenStudy, copy: Copy) -> list[Finding]:
                 check,
                 f"{tally(study.trials())}; {outbox_folder(study.name)} holds {len(letters)} of the "
                 "letters that MLflow is to get",
-                f"{_remedy(study)}, or the study's own `sweep run`, sends what waits there",
+                f"{REPAIR}, or the study's own `sweep run`, sends what waits there",
             )
         ]
     if study.trials() and not copy.of_role("study"):
@@ -106,12 +104,12 @@ def check_study(study: OpenStudy, copy: Copy) -> list[Finding]:
                 check,
                 f"{tally(study.trials())}; none has a run in this MLflow store: it was imported, "
                 "or MLflow's store is another or was lost",
-                f"{_remedy(study)} gives each its run, from the record",
+                f"{REPAIR} gives each its run, from the record",
             )
         ]
     found = compare(study, copy)
     first = (
-        fail(check, f"{len(found)} disagree with MLflow", _remedy(study), tuple(map(str, found)))
+        fail(check, f"{len(found)} disagree with MLflow", REPAIR, tuple(map(str, found)))
         if found
         else ok(check, f"{tally(study.trials())}; both stores say the same")
     )
@@ -121,11 +119,6 @@ def check_study(study: OpenStudy, copy: Copy) -> list[Finding]:
         *_check_clock(study, copy),
         *_check_files(study, copy),
     ]
-
-
-def _remedy(study: OpenStudy) -> str:
-    """Return the command that makes both stores agree: a shared study's workers see to it."""
-    return f"sweep worker {study.name}" if study.settings.shared else REPAIR
 
 
 def _check_running(study: OpenStudy, copy: Copy) -> list[Finding]:
@@ -153,7 +146,7 @@ def _check_files(study: OpenStudy, copy: Copy) -> list[Finding]:
     """Tell whether the files of runs lie in another folder: MLflow keeps its full name."""
     if copy.tracker is None:
         return []
-    place = None if study.settings.shared else copy.tracker.files_in()
+    place = copy.tracker.files_in()
     if place is None or place.is_relative_to(FOLDER.resolve()):
         return []
     return [

@@ -2,17 +2,6 @@
 
 SETTINGS = "sweep:settings"
 TEST_OPENINGS = "sweep:test_openings"
-BUDGET = "sweep:budget"
-"""Of a shared study: how many finished trials it is to have."""
-GRACE = "sweep:grace"
-"""Of a shared study: seconds without a sign of life after which others take a worker's trials."""
-WORKERS = "sweep:workers"
-"""Of a shared study: how many workers have joined it; each gets the next number."""
-SETTLED = "sweep:settled"
-"""Of a shared study: for how many trials its overview was drawn last."""
-LEASE = "sweep:lease"
-"""Of a trial of a shared study: which worker trains it, in which attempt, and how many died."""
-
 POSITION = "sweep:position"
 """The trial's place in the sequence that the seed decides; a repeated trial keeps its place."""
 ATTEMPT = "sweep:attempt"

@@ -97,7 +97,7 @@ class Confirming:
         """
         workers = self.study.settings.layout.workers
         study = self.study
-        with study_lock(study.name, study.storage), Interrupts().listening() as interrupts:
+        with study_lock(study.name), Interrupts().listening() as interrupts:
             values = self._recorded()
             while len(values) < len(self.seeds):
                 missing = self.seeds[len(values) :]

@@ -21,12 +21,6 @@ class Listener:
     def trial_ended(self, number: int, ending: Ending, reason: str, best: Best | None) -> None:
         """Trial `number` ended; `best` is the best complete trial so far."""
 
-    def trial_left(self, number: int) -> None:
-        """Trial `number` trains no longer here, but for another worker."""
-
-    def stands(self, finished: int, best: Best | None) -> None:
-        """The study has so many finished trials by now, of all its workers."""
-
     def pass_ended(self, training: int) -> None:
         """Every trial has trained for one more epoch; `training` of them go on."""
 

@@ -7,51 +7,26 @@ import socket
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from sweep.advisory import holder_of
 from sweep.errors import SweepError
-from sweep.study.storage import FOLDER, address_of, locked, reaching_store, trying_lock
+from sweep.study.storage import FOLDER, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from optuna.storages import BaseStorage
-
 GLANCE_SECONDS = 0.2
 """Longer than somebody who only looks whether the lock is held holds it."""
 
 
-def record_lock(study: str, storage: BaseStorage) -> AbstractContextManager[None]:
+def record_lock(study: str) -> AbstractContextManager[None]:
     """Let one process at a time read and write what a study's record holds beside its trials."""
-    return locked(storage, f"{study}.record")
+    return locked(f"{study}.record")
 
 
 @contextmanager
-def study_lock(study: str, storage: BaseStorage | None = None) -> Iterator[None]:
+def study_lock(study: str) -> Iterator[None]:
     """Hold the study, or say which process on which host does."""
-    url = address_of(storage)
-    if url is not None and storage is not None:
-        with trying_lock(storage, study) as held:
-            if not held:
-                with reaching_store(storage):
-                    runner = holder_of(url, study)
-                raise _held(study, runner)
-            yield
-        return
-    with _file_lock(study):
-        yield
-
-
-def _held(study: str, runner: str | None) -> SweepError:
-    return SweepError(
-        f"study {study!r} is being run by {runner or 'another process'}; wait for it, stop it, or "
-        "choose another name with --study"
-    )
-
-
-@contextmanager
-def _file_lock(study: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     path = FOLDER / f"{study}.lock"
@@ -74,6 +49,13 @@ def _file_lock(study: str) -> Iterator[None]:
         with suppress(OSError):
             owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _held(study: str, runner: str) -> SweepError:
+    return SweepError(
+        f"study {study!r} is being run by {runner}; wait for it, stop it, or choose another name "
+        "with --study"
+    )
 
 
 def refuse_running(study: str) -> None:

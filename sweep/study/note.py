@@ -9,7 +9,7 @@ from sweep.statistics.intervals import percent_with_interval
 from sweep.study import attributes
 from sweep.study.markdown import commands, number_of, plain, section, table
 from sweep.study.results import find_chosen, grounds, last_value, tally
-from sweep.study.run_command import run_command, where
+from sweep.study.run_command import run_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from sweep.settings import Settings
     from sweep.space import Axis
     from sweep.study.opening import OpenStudy
-
-ORDER_VARIES = (
-    "which setting was tried when depended on who finished first; every trial comes out the same "
-    "again by itself"
-)
-"""What is to be known of a study that workers on many machines train."""
 
 
 def study_note(study: OpenStudy) -> str:
@@ -55,8 +49,6 @@ def _setting(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "sampler, pruner", f"{settings.sampler}, {settings.pruner}"
     yield "seed", str(settings.seed)
     yield "trials side by side", f"{layout.slots}, in stacks of {layout.width}"
-    if settings.shared:
-        yield "shared by workers", ORDER_VARIES
 
 
 def _space(settings: Settings, chosen: FrozenTrial | None) -> str:
@@ -97,9 +89,8 @@ def _again(study: OpenStudy, chosen: FrozenTrial | None) -> list[str]:
         (run_command(study.settings, max(1, finished)), "the whole study, in a folder of its own")
     ]
     if chosen is None:
-        return [commands(*where(study.settings), *lines)]
+        return [commands(*lines)]
     lines = [
-        *where(study.settings),
         (f"sweep reproduce {study.name}", "the chosen trial again; every bit is compared"),
         (f"sweep confirm {study.name}", "the best trials on fresh seeds: which is it?"),
         *lines,

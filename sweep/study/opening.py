@@ -41,17 +41,17 @@ class OpenStudy:
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, by number."""
-        with reaching_store(self.storage):
+        with reaching_store():
             return self.optuna.get_trials(deepcopy=False)
 
     def attribute(self, key: str, default: Any = None) -> Any:
         """Return what the study records under one of `sweep.study.attributes`."""
-        with reaching_store(self.storage):
+        with reaching_store():
             return self.optuna.user_attrs.get(key, default)
 
     def set_attribute(self, key: str, value: object) -> None:
         """Record something of the study beside its trials."""
-        with reaching_store(self.storage):
+        with reaching_store():
             self.optuna.set_user_attr(key, value)
 
 
@@ -64,7 +64,7 @@ def begin_study(
     """
     import optuna
 
-    with reaching_store(storage):
+    with reaching_store():
         with contextlib.suppress(optuna.exceptions.DuplicatedStudyError):
             optuna.create_study(
                 study_name=settings.study, storage=storage, direction=settings.direction
@@ -103,7 +103,7 @@ def load_study(name: str, storage: BaseStorage) -> OpenStudy:
     import optuna
 
     try:
-        with reaching_store(storage):
+        with reaching_store():
             study = optuna.load_study(study_name=name, storage=storage)
             record = study.user_attrs.get(attributes.SETTINGS)
     except (KeyError, UnicodeEncodeError) as error:  # bytes that are no text name none either
@@ -122,7 +122,7 @@ def recorded_studies(storage: BaseStorage) -> list[OpenStudy]:
     """Open every study that sweep began, in alphabetical order."""
     import optuna
 
-    with reaching_store(storage):
+    with reaching_store():
         summaries = optuna.get_all_study_summaries(storage)
     return [
         load_study(summary.study_name, storage)
@@ -135,5 +135,5 @@ def study_names(storage: BaseStorage) -> list[str]:
     """Return the names of all studies of the store, in alphabetical order."""
     import optuna
 
-    with reaching_store(storage):
+    with reaching_store():
         return sorted(optuna.get_all_study_names(storage))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweep.engine import blocking_of
 from sweep.errors import SweepError
-from sweep.layout import LayoutChoice, cores
+from sweep.layout import LayoutChoice
 from sweep.settings import Settings, check_study_name
 from sweep.space import read_space
 from sweep.study.ledger import GRID_LEVELS
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 SLOW_BLOCK, FEW_ROWS = 16, 5_000
 """Fewer rows at a time than this are slow, which few rows make up for."""
-SHARED_SLOTS = 16
-"""Of each core, where others work on the study as well: enough for speed, and some for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +41,6 @@ class Plan:
     objective: str
     study_name: str | None
     layout: LayoutChoice = LayoutChoice()  # noqa: RUF009 - frozen
-    shared: bool = False
 
     def open_source(self) -> Source:
         """Open the data set; cheap, and refuses a bad name or space before anything is read."""
@@ -77,11 +74,7 @@ class Plan:
             objective=self.objective,
             data=choice,
             space=self._space(data),
-            layout=self.layout.settle(
-                trials=min(trials, SHARED_SLOTS * cores()) if self.shared else trials,
-                classes=len(data.class_names),
-            ),
-            shared=self.shared,
+            layout=self.layout.settle(trials=trials, classes=len(data.class_names)),
         )
         return settings, data
 

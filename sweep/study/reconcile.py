@@ -19,7 +19,7 @@ from sweep.tracking.provenance import log_provenance
 from sweep.tracking.run import PARENT, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection
 
     from mlflow.entities import Run as MlflowRun
     from optuna.trial import FrozenTrial
@@ -30,22 +30,13 @@ if TYPE_CHECKING:
     from sweep.tracking.tracker import Tracker
 
 
-REBUILT = "rebuilt"
-"""The tag of a run that was made from the record: another one of the trial has more."""
-
-
-def reconcile(
-    study: OpenStudy, parent: Run, data: Prepared, rebuilt: Callable[[int], None] = lambda _: None
-) -> int:
+def reconcile(study: OpenStudy, parent: Run, data: Prepared) -> int:
     """Give every finished trial one MLflow run of the matching status; return what changed.
 
     The caller holds the study's lock, so nobody trains: a run of a trial that was left in training
-    is KILLED until it goes on. `rebuilt` is told of each trial whose run had to be made from the
-    record, which holds no images and no weights.
+    is KILLED until it goes on.
     """
     found = parent.tracker.runs(role="trial", **study.tags)
-    if study.settings.shared:
-        found = drop_superseded(found, study, parent.tracker)
     runs = {int(run.data.tags["sweep.trial"]): run for run in found}
     changes = sum(_adopt(run, parent) for run in found)
     for trial in study.trials():
@@ -55,11 +46,9 @@ def reconcile(
                 continue
             Run(parent.tracker, run.info.run_id).end("KILLED")
         elif run is None:
-            fresh = create_trial_run(study, trial.number, _attempt(trial), parent)
-            if study.settings.shared:
-                fresh.tags({REBUILT: True})
+            attempt = trial.user_attrs.get(attributes.ATTEMPT, 1)
+            fresh = create_trial_run(study, trial.number, attempt, parent)
             _complete(fresh, study, trial, how, data)
-            rebuilt(trial.number)
         elif f"sweep.{WHOLE}" not in run.data.tags:
             _complete(Run(parent.tracker, run.info.run_id), study, trial, how, data)
         elif run.info.status != how.mlflow_status:
@@ -68,42 +57,6 @@ def reconcile(
             continue
         changes += 1
     return changes
-
-
-def drop_superseded(
-    found: Sequence[MlflowRun], study: OpenStudy, tracker: Tracker
-) -> list[MlflowRun]:
-    """Delete the runs of attempts that another worker repeated; return the others, one per trial.
-
-    A finished trial's run that is not whole is deleted as well: the rest of it may still lie on a
-    machine that is away, and must find nothing that was completed without it. When that comes, its
-    run is the whole one, and the rebuilt one goes.
-    """
-    trials = study.trials()
-    kept: dict[int, MlflowRun] = {}
-    for run in sorted(found, key=_lacks):
-        tags = run.data.tags
-        trial = trials[int(tags["sweep.trial"])]
-        superseded = tags["sweep.attempt"] != str(_attempt(trial))
-        whole = f"sweep.{WHOLE}" in tags or not trial.state.is_finished()
-        if trial.number in kept or superseded or not whole:
-            with tracker.reaching():
-                tracker.client.delete_run(run.info.run_id)
-        else:
-            kept[trial.number] = run
-    return list(kept.values())
-
-
-def _lacks(run: MlflowRun) -> tuple[bool, bool]:
-    """Return a key that sorts the run first which has most of its trial."""
-    return f"sweep.{WHOLE}" not in run.data.tags, f"sweep.{REBUILT}" in run.data.tags
-
-
-def _attempt(trial: FrozenTrial) -> int:
-    """Return which attempt at a trial counts: of a shared study, that of its last lease."""
-    known = trial.user_attrs
-    attempt: int = known.get(attributes.LEASE, {}).get("attempt", known.get(attributes.ATTEMPT, 1))
-    return attempt
 
 
 def _adopt(run: MlflowRun, parent: Run) -> bool:

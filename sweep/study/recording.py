@@ -14,12 +14,9 @@ from sweep.study.ending import Ending
 from sweep.study.storage import backend_of, reaching_store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import optuna
-    from optuna.storages import RDBStorage
-    from optuna.storages._rdb.models import TrialModel
-    from sqlalchemy.orm import Session
 
     from sweep.study.opening import OpenStudy
 
@@ -30,7 +27,7 @@ def begin_trial(
     """Add a running trial with the setting of `trial`; return its number and the store's id."""
     from optuna.trial import TrialState, create_trial
 
-    with reaching_store(study.storage):
+    with reaching_store():
         study_id = study.storage.get_study_id_from_name(study.name)
         trial_id = study.storage.create_new_trial(
             study_id,
@@ -57,60 +54,31 @@ def finish_trial(
     """
     from optuna.storages._rdb import models
     from optuna.storages._rdb.storage import _create_scoped_session
-
-    backend = backend_of(study.storage)
-    with reaching_store(study.storage), _create_scoped_session(backend.scoped_session) as session:
-        trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
-        set_attributes(backend, session, trial_id, attributes)
-        write_ending(backend, session, trial, ending, values)
-
-
-def set_attributes(
-    backend: RDBStorage, session: Session, trial_id: int, attributes: Mapping[str, Any]
-) -> None:
-    """Set user attributes of a running trial within a transaction."""
-    from optuna.storages._rdb import models
-
-    for key, value in attributes.items():
-        backend._set_trial_attr_without_commit(  # noqa: SLF001 - see above
-            session, models.TrialUserAttributeModel, trial_id, key, value
-        )
-
-
-def write_values(
-    session: Session, trial_id: int, values: Sequence[float], *, there: Collection[int] = ()
-) -> None:
-    """Write the objective's values after each epoch, but for the epochs that are `there`."""
-    from optuna.storages._rdb import models
     from sqlalchemy import insert
 
-    stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
-    rows = [
-        {
-            "trial_id": trial_id,
-            "step": epoch,
-            "intermediate_value": stored(value)[0],
-            "intermediate_value_type": stored(value)[1],
-        }
-        for epoch, value in enumerate(values, start=1)
-        if epoch not in there
-    ]
-    if rows:
-        session.execute(insert(models.TrialIntermediateValueModel), rows)
+    backend = backend_of(study.storage)
+    with reaching_store(), _create_scoped_session(backend.scoped_session) as session:
+        trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+        for key, value in attributes.items():
+            backend._set_trial_attr_without_commit(  # noqa: SLF001 - see above
+                session, models.TrialUserAttributeModel, trial_id, key, value
+            )
+        if values:
+            rows = [_value_row(trial_id, epoch, value) for epoch, value in enumerate(values, 1)]
+            session.execute(insert(models.TrialIntermediateValueModel), rows)
+        if ending == Ending.COMPLETE:
+            backend._set_trial_value_without_commit(session, trial, 0, values[-1])  # noqa: SLF001
+        trial.state = ending.state
+        trial.datetime_complete = datetime.now()  # noqa: DTZ005 - as Optuna has it, local time
 
 
-def write_ending(
-    backend: RDBStorage,
-    session: Session,
-    trial: TrialModel,
-    ending: Ending,
-    values: Sequence[float],
-    *,
-    there: Collection[int] = (),
-) -> None:
-    """End a running trial within a transaction."""
-    write_values(session, int(trial.trial_id), values, there=there)
-    if ending == Ending.COMPLETE:
-        backend._set_trial_value_without_commit(session, trial, 0, values[-1])  # noqa: SLF001
-    trial.state = ending.state
-    trial.datetime_complete = datetime.now()  # noqa: DTZ005 - as Optuna has it, local time
+def _value_row(trial_id: int, epoch: int, value: float) -> dict[str, Any]:
+    from optuna.storages._rdb.models import TrialIntermediateValueModel
+
+    stored, kind = TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+    return {
+        "trial_id": trial_id,
+        "step": epoch,
+        "intermediate_value": stored,
+        "intermediate_value_type": kind,
+    }

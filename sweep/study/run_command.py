@@ -17,8 +17,7 @@ DEFAULTS = {"sampler": SAMPLERS[0], "pruner": PRUNERS[0], "objective": OBJECTIVE
 def run_command(settings: Settings, trials: int) -> str:
     """Return a line for the shell. What is usual and changes nothing is left out.
 
-    Slots and width are said, since a trial's bits depend on them; threads change nothing. Where a
-    shared study lies is left to the variable, as its address may hold a login.
+    Slots and width are said, since a trial's bits depend on them; threads change nothing.
     """
     options: list[tuple[str, object]] = [
         ("study", settings.study),
@@ -41,16 +40,7 @@ def run_command(settings: Settings, trials: int) -> str:
         if axis != default[name]
     ]
     words = [word for name, value in options for word in (f"--{name}", str(value))]
-    line = shlex.join(["sweep", "run", *words])
-    return f'{line} --storage "$SWEEP_STORAGE"' if settings.shared else line
-
-
-def where(settings: Settings) -> list[tuple[str, str]]:
-    """Return the command, and what it is for, that comes before all others about a study."""
-    if not settings.shared:
-        return []
-    address = "postgresql+psycopg://user@host/database"
-    return [(f"export SWEEP_STORAGE={address}", "where the study is, which workers share")]
+    return shlex.join(["sweep", "run", *words])
 
 
 def _data_options(data: DataChoice) -> list[tuple[str, object]]:

@@ -87,7 +87,7 @@ def open_test_rows(
     """Evaluate the chosen trial on the test rows; return how often they have been opened."""
     refuse_without_test_rows(source)
     classifier = fetch_classifier(study, trial, tracker)
-    with record_lock(study.name, study.storage):
+    with record_lock(study.name):
         openings = [*study.attribute(attributes.TEST_OPENINGS, [])]
         openings.append({"trial": trial.number, "time": datetime.now(UTC).isoformat()})
         # Counted before anything is seen.

@@ -84,18 +84,11 @@ def complete_progress(run: Run, study: OpenStudy) -> None:
     """
     there = run.steps("best/val_loss")
     standing = Standing(study.settings, [])
-    order = _end_by_the_clock if study.settings.shared else _end
-    for trial in sorted(settled(study.trials()), key=order):
+    for trial in sorted(settled(study.trials()), key=_end):
         curves = trial.user_attrs.get(attributes.CURVES, {})
         counts = standing.take(trial.number, Ending(trial.user_attrs[attributes.ENDING]), curves)
         if counts and standing.finished not in there:
             log_progress(run, standing)
-
-
-def _end_by_the_clock(trial: FrozenTrial) -> tuple[float, int]:
-    """Return when a trial ended, where workers have no passes in common."""
-    ended = trial.datetime_complete
-    return 0.0 if ended is None else ended.timestamp(), trial.number
 
 
 def _end(trial: FrozenTrial) -> tuple[int, int]:

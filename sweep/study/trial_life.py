@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model.hyperparameters import Hyperparameters
 from sweep.environment import environment
@@ -21,8 +21,6 @@ from sweep.study.trial_note import trial_note
 from sweep.tracking.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import optuna
 
     from model.results import EpochResult
@@ -161,11 +159,7 @@ class TrialLife:
             attributes.ENDING: str(ending),
         }
         with self.timings.part("sampling"):
-            self.finish(ending, record)
-
-    def finish(self, ending: Ending, record: Mapping[str, Any]) -> None:
-        """End the trial in the record."""
-        finish_trial(self.study, self.trial_id, ending, self.values, record)
+            finish_trial(self.study, self.trial_id, ending, self.values, record)
 
 
 def trial_parameters(

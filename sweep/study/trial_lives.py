@@ -57,15 +57,15 @@ class TrialLives:
         """Begin a trial."""
         with self.timings.part("sampling"):
             number, trial_id = begin_trial(self.study, asked.trial, asked.record())
-        return self.live(asked, number, trial_id)
+        return self._live(asked, number, trial_id)
 
     def begin_again(self, asked: Asked, left: FrozenTrial) -> TrialLife:
         """Begin a trial anew that was left unfinished, and of which nothing was kept."""
-        with self.timings.part("sampling"), reaching_store(self.study.storage):
+        with self.timings.part("sampling"), reaching_store():
             trial_id = left._trial_id  # noqa: SLF001 - Optuna's own name for it
             storage = self.study.storage
             storage.set_trial_user_attr(trial_id, attributes.ATTEMPT, asked.attempt)
-        return self.live(asked, left.number, trial_id)
+        return self._live(asked, left.number, trial_id)
 
     def take_up(
         self, asked: Asked, left: FrozenTrial, state: TrialState, weights: Floats
@@ -75,24 +75,24 @@ class TrialLives:
         if left.number in self.runs:
             run = self._run(left.number, asked.attempt)
         else:  # the MLflow store is younger than the checkpoint
-            run = self.live(asked, left.number, trial_id).training.run
+            run = self._live(asked, left.number, trial_id).training.run
             log_curves(run, state.curves, asked.hyperparameters)
         loss = self.study.settings.loss
         training = TrainingRun.continued(run, self.data, loss, state, weights)
-        return self.life(asked, left.number, trial_id, training)
+        return self._life(asked, left.number, trial_id, training)
 
-    def live(self, asked: Asked, number: int, trial_id: int) -> TrialLife:
+    def _live(self, asked: Asked, number: int, trial_id: int) -> TrialLife:
         """Let a trial that the store has begun begin in MLflow."""
         settings = self.study.settings
         run = self._run(number, asked.attempt)
         given = trial_parameters(settings, asked.hyperparameters, asked.seat)
         training = TrainingRun.begun(run, self.data, settings.data, given)
-        life = self.life(asked, number, trial_id, training)
+        life = self._life(asked, number, trial_id, training)
         life.describe(None)
         run.flush()  # what a run is given is seen while it trains
         return life
 
-    def life(self, asked: Asked, number: int, trial_id: int, training: TrainingRun) -> TrialLife:
+    def _life(self, asked: Asked, number: int, trial_id: int, training: TrainingRun) -> TrialLife:
         """Return what keeps a trial's record."""
         return TrialLife(
             self.study,

@@ -8,7 +8,6 @@ from sweep.curves import best_epoch
 from sweep.statistics.intervals import percent_with_interval
 from sweep.study.ending import Ending
 from sweep.study.markdown import commands, number_of, plain, section, table
-from sweep.study.run_command import where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +123,6 @@ def _again(settings: Settings, number: int, seat: Seat, ending: Ending | None) -
     )
     return [
         commands(
-            *where(settings),
             (
                 f"sweep reproduce {settings.study} --trial {number}",
                 "exit code 0: it matches; 3: it does not",

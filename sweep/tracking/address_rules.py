@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from sweep.databases import check_tables
 from sweep.errors import StoreUnreachableError, SweepError
-from sweep.postgresql import parse_address
 from sweep.tracking.address import database_path, mask
 from sweep.tracking.tracker import DEFAULT_URI
 
@@ -38,8 +37,6 @@ def check_address(uri: str) -> None:
         raise _refused(uri) from None  # the cause would repeat the address, login and all
     kind = parts.scheme.partition("+")[0] or uri
     if kind not in KINDS or (kind in SERVERS and not named):
-        raise _refused(uri)
-    if kind == "postgresql" and parse_address(uri) is None:
         raise _refused(uri)
     if kind == "sqlite":
         _check_file(uri)

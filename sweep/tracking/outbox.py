@@ -61,10 +61,6 @@ class Outbox:
         with self._writing():
             self._path(number, HIDDEN).replace(self._path(number))
 
-    def waits(self, number: int) -> bool:
-        """Whether a released letter is not delivered yet."""
-        return self._path(number).exists()
-
     def waiting(self) -> list[Path]:
         """Return the letters that wait, the oldest first."""
         return sorted(self.folder.glob(NAMES))

@@ -29,7 +29,7 @@ def log_points(client: MlflowClient, points: Mapping[str, Sequence[Point]]) -> N
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     store = client._tracking_client.store  # noqa: SLF001 - it has no public name
-    if isinstance(store, SqlAlchemyStore) and store.engine.dialect.name in ("sqlite", "postgresql"):
+    if isinstance(store, SqlAlchemyStore) and store.engine.dialect.name == "sqlite":
         _insert(store, points)
     else:
         for run_id, values in points.items():
@@ -47,25 +47,26 @@ def _log_in_batches(client: MlflowClient, run_id: str, points: Sequence[Point]) 
 def _insert(store: Any, points: Mapping[str, Sequence[Point]]) -> None:
     """Write the tables that MLflow's `log_batch` would write."""
     from mlflow.store.tracking.dbmodels.models import SqlMetric
+    from sqlalchemy.dialects.sqlite import insert
 
     rows = [_row(store, run_id, point) for run_id, values in points.items() for point in values]
     latest: dict[tuple[str, str], dict[str, Any]] = {}
     for row in sorted(rows, key=itemgetter("step", "timestamp", "value"), reverse=True):
         latest.setdefault((row["run_uuid"], row["key"]), row)  # of equals the first, as MLflow does
     with store.ManagedSessionMaker(read_only=False) as session:
-        insert = _dialect(store).insert
         for start in range(0, len(rows), ROWS):
             statement = insert(SqlMetric).values(rows[start : start + ROWS])
             session.execute(statement.on_conflict_do_nothing())
         newest = list(latest.values())
         for start in range(0, len(newest), ROWS):
-            session.execute(_upsert_latest(insert, newest[start : start + ROWS]))
+            session.execute(_upsert_latest(newest[start : start + ROWS]))
 
 
-def _upsert_latest(insert: Any, rows: list[dict[str, Any]]) -> Any:
+def _upsert_latest(rows: list[dict[str, Any]]) -> Any:
     """Return the statement that keeps the value of the largest step, see MLflow's own rule."""
     from mlflow.store.tracking.dbmodels.models import SqlLatestMetric
     from sqlalchemy import tuple_
+    from sqlalchemy.dialects.sqlite import insert
 
     statement = insert(SqlLatestMetric).values(rows)
     new, old = statement.excluded, SqlLatestMetric
@@ -75,12 +76,6 @@ def _upsert_latest(insert: Any, rows: list[dict[str, Any]]) -> Any:
         where=tuple_(new.step, new.timestamp, new.value)
         > tuple_(old.step, old.timestamp, old.value),
     )
-
-
-def _dialect(store: Any) -> Any:
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    return sqlite if store.engine.dialect.name == "sqlite" else postgresql
 
 
 def _row(store: Any, run_id: str, point: Point) -> dict[str, Any]:

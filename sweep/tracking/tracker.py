@@ -14,8 +14,8 @@ from sweep.errors import SweepError
 from sweep.timings import Timings
 from sweep.tracking.address import database_path, mask
 from sweep.tracking.contact import first_contact, in_one_line
-from sweep.tracking.delivery import RUN_KEY, Delivery
-from sweep.tracking.making import is_missing, making
+from sweep.tracking.delivery import Delivery
+from sweep.tracking.making import make_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,11 +37,7 @@ DEFAULTS = {
 }
 NOTE = "mlflow.note.content"
 """The tag that the pages show as a description."""
-DRIVERS = {
-    "psycopg": "'sweep[postgresql]'",
-    "psycopg2": "psycopg2-binary",
-    "MySQLdb": "mysqlclient",
-}
+DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 """What pip calls the modules that SQLAlchemy looks for."""
 
 
@@ -138,17 +134,6 @@ class Tracker:
         """Return MLflow's id of the run that news name so; None until it is created."""
         return self._delivery.run_id(key)
 
-    def restore(self, key: str) -> None:
-        """Bring back the run that news call so, if it was deleted."""
-        from mlflow.entities import ViewType
-
-        query = f"tags.`{RUN_KEY}` = '{key}'"
-        with self.reaching():
-            for run in self.client.search_runs(
-                [self.experiment_id], query, run_view_type=ViewType.DELETED_ONLY
-            ):
-                self.client.restore_run(run.info.run_id)
-
     @contextmanager
     def reaching(self) -> Iterator[None]:
         """Time a block that talks to the store, and turn its failure into one line."""
@@ -172,14 +157,6 @@ class Tracker:
             token = page.token
             if not token:
                 return found
-
-
-def make_store(uri: str) -> bool:
-    """Make a database for MLflow, or ask its server to answer; return whether it was missing."""
-    with first_contact(uri):
-        missing = is_missing(uri)
-        _client(uri).search_experiments(max_results=1)
-    return missing
 
 
 def tracking_uri(uri: str | None) -> str:
@@ -217,9 +194,9 @@ def _client(uri: str) -> MlflowClient:
     if uri == DEFAULT_URI:
         Path("mlruns").mkdir(exist_ok=True)
     try:
-        with making(uri):  # before a client, which would make it in its place
-            mlflow.set_tracking_uri(uri)  # the model flavours know no client, only this
-            return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        make_tables(uri)  # before a client, which would make them in their place
+        mlflow.set_tracking_uri(uri)  # the model flavours know no client, only this
+        return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except MlflowException as error:
         if database_path(uri) is not None:
             raise  # of another schema, or damaged: the address is right

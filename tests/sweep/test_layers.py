@@ -15,14 +15,12 @@ HEAVY = {"numpy", "optuna", "mlflow", "matplotlib", "sklearn", "scipy", "pandas"
 
 FOUNDATION = {"model", "errors"}
 VOCABULARY = FOUNDATION | {
-    "advisory",
     "curves",
     "databases",
     "disks",
     "environment",
     "layout",
     "outputs",
-    "postgresql",
     "seeds",
     "settings",
     "space",
@@ -39,8 +37,6 @@ ALLOWED = {
     "curves": set(),
     "databases": {"errors"},
     "disks": {"errors"},
-    "postgresql": {"errors"},
-    "advisory": {"postgresql"},
     "seeds": set(),
     "statistics": set(),
     "space": FOUNDATION,
@@ -54,8 +50,7 @@ ALLOWED = {
     "tracking": VOCABULARY,
     "study": VOCABULARY | PILLARS,
     **dict.fromkeys(ANSWERS, VOCABULARY | PILLARS | {"comparison", "study"}),
-    "workers": VOCABULARY | PILLARS | {"study"},
-    "cli": VOCABULARY | PILLARS | ANSWERS | {"study", "workers"},
+    "cli": VOCABULARY | PILLARS | ANSWERS | {"study"},
 }
 # Types may be named across the pillars, but never from further out.
 INNER = FOUNDATION | VOCABULARY | PILLARS
@@ -100,7 +95,7 @@ def test_a_module_imports_only_from_further_in(path):
         assert targets(path.read_text(), run_time=False) == set()
         return
     assert targets(path.read_text(), run_time=True) <= ALLOWED[part] | {part}
-    if part not in {"study", "workers", "cli"} | ANSWERS:
+    if part not in {"study", "cli"} | ANSWERS:
         assert targets(path.read_text(), run_time=False) <= INNER
 
 

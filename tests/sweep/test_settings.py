@@ -168,3 +168,10 @@ def test_settings_of_another_version_are_said_to_be_so(make_settings):
             SweepError, match="'old': its settings were recorded by another version"
         ):
             Settings.from_record(other)
+
+
+def test_a_record_of_an_earlier_version_is_read_unless_machines_shared_the_study(make_settings):
+    settings = make_settings()
+    assert Settings.from_record(settings.record() | {"shared": False}) == settings
+    with pytest.raises(SweepError, match="recorded by another version"):
+        Settings.from_record(settings.record() | {"shared": True})

@@ -51,7 +51,6 @@ def test_every_attribute_of_a_study_is_carried_or_left_behind_knowingly():
     of_studies = {
         *(attributes.SETTINGS, attributes.TEST_OPENINGS, attributes.COMPARISONS),
         *(attributes.CONFIRMATION, attributes.CONFIRMING),
-        *(attributes.BUDGET, attributes.GRACE, attributes.WORKERS, attributes.SETTLED),
     }
     assert {attributes.SETTINGS, *CARRIED, *LEFT} == of_studies
 

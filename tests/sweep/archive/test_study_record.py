@@ -25,6 +25,12 @@ def test_settings_come_back_the_same(contents, record):
     assert read_settings(record) == contents.settings
 
 
+def test_settings_of_an_earlier_version_are_read_unless_machines_shared_the_study(contents, record):
+    assert read_settings(record | {"shared": False}) == contents.settings
+    with pytest.raises(RefusedError, match="unknown entry, 'shared'"):
+        read_settings(record | {"shared": True})
+
+
 @pytest.mark.parametrize(
     ("source", "directory", "name", "travels"),
     [

@@ -19,7 +19,6 @@ KEPT = {
 OF_THE_STUDY = {
     *(attributes.SETTINGS, attributes.TEST_OPENINGS, attributes.COMPARISONS),
     *(attributes.CONFIRMATION, attributes.CONFIRMING),
-    *(attributes.BUDGET, attributes.GRACE, attributes.WORKERS, attributes.SETTLED),
 }
 
 

@@ -35,21 +35,9 @@ SETTINGS = Settings(
 def recorded_study(tmp_path, monkeypatch) -> OpenStudy:
     """Enter a folder with a study whose four trials were written down, not trained."""
     monkeypatch.chdir(tmp_path)
-    return write_down(create_storage())
-
-
-@pytest.fixture
-def shared_study(tmp_path, monkeypatch, fresh_database) -> OpenStudy:
-    """Enter an empty folder; the same study is in a database that machines share."""
-    monkeypatch.chdir(tmp_path)
-    return write_down(create_storage(fresh_database))
-
-
-def write_down(storage) -> OpenStudy:
-    """Begin the study with its four trials in a store."""
     import optuna
 
-    study = begin_study(SETTINGS, storage)
+    study = begin_study(SETTINGS, create_storage())
     for number, (ending, accuracies, l2, reason) in enumerate(
         [
             (Ending.COMPLETE, [0.5, 0.7, 0.8], 0.1, ""),

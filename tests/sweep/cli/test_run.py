@@ -244,7 +244,6 @@ def test_a_dry_run_refuses_what_the_run_would(in_finished_study, invoke):
     ("address", "code"),
     [
         ("mysql://u:pw@127.0.0.1:1/db", 1),  # its driver is not installed
-        ("postgresql://u:pw@127.0.0.1:1/db", 75),
         ("http://127.0.0.1:9", 75),
     ],
 )

@@ -7,7 +7,6 @@ import pytest
 
 from sweep.doctor.locks import check_locks
 from sweep.study.lock import is_held, record_lock, runner_of, study_lock
-from sweep.study.storage import create_storage
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +22,7 @@ def test_a_folder_without_locks_has_none_held():
 
 
 def test_a_study_that_is_run_is_said_with_its_process():
-    with study_lock("a"), record_lock("b", create_storage()):
+    with study_lock("a"), record_lock("b"):
         said = check_locks().said
         assert said.startswith(f"a.lock is held by process {os.getpid()} on ")
         assert said.endswith("; b.record.lock is held by another process")

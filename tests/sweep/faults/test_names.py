@@ -83,7 +83,7 @@ def test_a_file_that_is_not_there_is_named_in_one_line_though_its_name(folder, r
         (
             "run --trails 5",
             2,
-            "No such option '--trails'. (Did you mean one of: '--ray', '--trials'?)",
+            "No such option '--trails'. Did you mean '--trials'?",
         ),
         ("run --trials", 2, "Option '--trials' requires an argument"),
         ("run --dry-run=yes", 2, "Option '--dry-run' does not take a value"),

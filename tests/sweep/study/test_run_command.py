@@ -115,8 +115,3 @@ def test_slots_and_width_are_those_of_the_study(make_settings):
     layout = Layout(slots=7, width=4, workers=2)
     options = parsed(run_command(make_settings(layout=layout), 50))
     assert (options["slots"], options["width"], options["workers"]) == (7, 4, None)
-
-
-def test_the_command_of_a_shared_study_leaves_its_address_to_the_variable(digits_settings):
-    line = run_command(replace(digits_settings, shared=True), 9)
-    assert line == run_command(digits_settings, 9) + ' --storage "$SWEEP_STORAGE"'

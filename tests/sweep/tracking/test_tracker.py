@@ -63,12 +63,12 @@ def test_an_address_that_mlflow_does_not_take_is_refused_with_one_that_it_takes(
 
 def test_a_missing_driver_is_named_with_its_package_and_not_the_password(workspace, monkeypatch):
     del workspace
-    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
     with pytest.raises(SweepError) as refused:
-        Tracker("digits", uri="postgresql+psycopg://me:s3cret@127.0.0.1:9/db")
+        Tracker("digits", uri="postgresql+psycopg2://me:s3cret@127.0.0.1:9/db")
     assert str(refused.value) == (
-        "postgresql+psycopg://***@127.0.0.1:9/db: its driver 'psycopg' is not installed; "
-        "`pip install 'sweep[postgresql]'`"
+        "postgresql+psycopg2://***@127.0.0.1:9/db: its driver 'psycopg2' is not installed; "
+        "`pip install psycopg2-binary`"
     )
 
 
@@ -156,9 +156,7 @@ def test_an_experiment_that_another_process_creates_meanwhile_is_found(workspace
 
 
 @pytest.mark.slow
-def test_processes_that_start_at_once_make_one_database_and_one_experiment(
-    fresh_database, tmp_path
-):
+def test_processes_that_start_at_once_make_one_database_and_one_experiment(tmp_path):
     program = (
         "import sys\n"
         "from sweep.tracking.tracker import Tracker\n"
@@ -166,7 +164,7 @@ def test_processes_that_start_at_once_make_one_database_and_one_experiment(
     )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", program, fresh_database],
+            [sys.executable, "-c", program, f"sqlite:///{tmp_path}/runs.db"],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
