@@ -28,29 +28,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Port to listen on; the next free one if something else does already.",
 )
-@click.option(
-    "--host",
-    metavar="ADDRESS",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on; any but 127.0.0.1 takes --allowed-hosts and a login.",
-)
-@click.option(
-    "--allowed-hosts",
-    metavar="NAMES",
-    help="Names of this machine in others' browsers, e.g. lab.example.org; asks for a login.",
-)
 @click.option("--no-browser", is_flag=True, help="Print the link, and open nothing.")
-@click.option("--optuna", is_flag=True, help="Open optuna-dashboard, an extra, instead of MLflow.")
 @tracking_option
 def ui(
     names: tuple[str, ...],
     *,
     port: int,
-    host: str,
-    allowed_hosts: str | None,
     no_browser: bool,
-    optuna: bool,
     tracking_uri: str | None,
 ) -> None:
     """Start MLflow's pages for this folder's runs, and open them in a browser.
@@ -58,32 +42,22 @@ def ui(
     With STUDY they open on its dashboard, with two studies on one that lays them side by side; else
     on all runs of the newest experiment. Ctrl-C ends the server.
 
-    The pages are for this machine alone. With --allowed-hosts they ask for a login, which comes
-    from MLFLOW_AUTH_ADMIN_USERNAME and MLFLOW_AUTH_ADMIN_PASSWORD or is asked for; without TLS in
-    front of them they are for a network that you trust.
+    The server listens on 127.0.0.1, for this machine alone.
     """
-    from sweep.cli.login import settle_access
-    from sweep.tracking.access import HOST
     from sweep.tracking.address import without_login
     from sweep.tracking.pages import link, run_link
     from sweep.tracking.server import serving
     from sweep.tracking.tracker import newest_experiment
     from sweep.tracking.tracker import tracking_uri as resolve
 
-    if optuna and (allowed_hosts is not None or host != HOST):
-        raise click.UsageError(f"optuna-dashboard has no login: it stays on {HOST}.")
-    access = settle_access(host, allowed_hosts)
     studies = _studies(names)
-    if optuna:
-        _optuna(studies, port, no_browser=no_browser)
-        return
     uri = resolve(tracking_uri)
     experiment_id = newest_experiment(uri, studies[0].settings.data.name if studies else None)
     view, runs = _view(studies, uri)
     if uri.startswith("http"):
         click.echo(link(without_login(uri), experiment_id, view))
         return
-    with serving(uri, port, experiment_id, access) as server:
+    with serving(uri, port, experiment_id) as server:
         if server.process is None:
             click.echo(f"A server of these runs is there already: {server.address}", err=True)
         for name, run_id in runs.items():
@@ -136,18 +110,6 @@ def _view(studies: Sequence[OpenStudy], uri: str) -> tuple[str | None, dict[str,
     for study in studies:
         colour_runs(tracker, study)
     return key, runs
-
-
-def _optuna(studies: Sequence[OpenStudy], port: int, *, no_browser: bool) -> None:
-    from sweep.study.storage import backend_of, open_storage
-    from sweep.tracking.server import serving_optuna
-
-    store = open_storage()  # refuses where there is none; the dashboard would make one
-    with serving_optuna(str(backend_of(store).url), port) as server:
-        page = f"{server.address}/dashboard/"
-        if studies:
-            page += f"studies/{studies[0].optuna._study_id}"  # noqa: SLF001 - its page has no other name
-        _show(server, page, no_browser=no_browser)
 
 
 def _show(server: Server, page: str, *, no_browser: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import socket
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
 
 from sweep.errors import SweepError
-from sweep.tracking.access import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+HOST = "127.0.0.1"
+"""Where servers of pages listen: for this machine alone."""
 PORTS_TRIED = 100
 ANSWER_SECONDS = 3
 TRAINING = {"workflowType": "machine_learning"}
@@ -31,12 +31,11 @@ class Place:
 
     port: int
     served: bool = False
-    host: str = HOST
 
     @property
     def address(self) -> str:
         """Where this machine finds it."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://{HOST}:{self.port}"
 
 
 def link(address: str, experiment_id: str, view: str | None = None) -> str:
@@ -53,31 +52,25 @@ def run_link(address: str, experiment_id: str, run_id: str) -> str:
     return f"{address.rstrip('/')}/#/{page}?{urlencode(TRAINING)}"
 
 
-def find_place(
-    wanted: int, has_it: Callable[[str], bool] = lambda _: False, host: str = HOST
-) -> Place:
+def find_place(wanted: int, has_it: Callable[[str], bool] = lambda _: False) -> Place:
     """Return the first port from `wanted` on that is free, or whose server `has_it`."""
     for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
-        place = Place(port, host=host)
-        if _is_free(place):
+        place = Place(port)
+        if _is_free(port):
             return place
         if has_it(place.address):
-            return Place(port, served=True, host=host)
+            return Place(port, served=True)
     raise SweepError(
         f"no free port from {wanted} to {wanted + PORTS_TRIED - 1}; name another with --port"
     )
 
 
-def _is_free(place: Place) -> bool:
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((place.host, place.port))
-        except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
-                raise SweepError(
-                    f"{place.host} is no address of this machine; name one of its own with --host"
-                ) from error
+            probe.bind((HOST, port))
+        except OSError:
             return False
     return True
 

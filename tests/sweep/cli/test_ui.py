@@ -13,7 +13,6 @@ import pytest
 
 from sweep.cli import ui
 from sweep.study.passes import Budget
-from sweep.tracking.access import Access
 from sweep.tracking.tracker import Tracker
 
 
@@ -89,7 +88,6 @@ def served(monkeypatch):
         yield SimpleServer(f"http://127.0.0.1:{what[1]}")
 
     monkeypatch.setattr("sweep.tracking.server.serving", serving)
-    monkeypatch.setattr("sweep.tracking.server.serving_optuna", serving)
     return asked
 
 
@@ -114,7 +112,7 @@ def test_without_a_study_the_newest_experiment_is_opened_and_ctrl_c_ends_in_orde
     assert said.exit_code == 0
     page = f"http://127.0.0.1:5001/#/experiments/{newest}/runs?workflowType=machine_learning"
     assert (said.stdout, said.stderr) == (f"{page}\n", "Ctrl-C ends the server.\n")
-    assert served == [("sqlite:///mlruns/mlflow.db", 5001, newest, Access())]
+    assert served == [("sqlite:///mlruns/mlflow.db", 5001, newest)]
     assert opened == [page]
 
 
@@ -123,7 +121,7 @@ def test_with_a_study_its_dashboard_is_opened_which_is_there_by_then(
 ):
     del in_copied_study
     said = invoke("ui", "digits-softmax")
-    (_, port, experiment_id, _), *_ = served
+    (_, port, experiment_id), *_ = served
     (run,) = Tracker("digits").runs(role="study")
     assert said.exit_code == 0
     assert said.stderr == (
@@ -240,26 +238,6 @@ def test_the_trials_of_a_study_have_their_colours_by_then(in_copied_study, invok
     tracker.client.delete_tag(first.info.run_id, "mlflow.runColor")
     invoke("ui", "digits-softmax")
     assert tracker.client.get_run(first.info.run_id).data.tags["mlflow.runColor"] == colour
-
-
-def test_optunas_dashboard_opens_on_the_study(recorded_study, invoke, served, opened):
-    said = invoke("ui", recorded_study.name, "--optuna", "--port", "8080")
-    assert said.exit_code == 0
-    assert said.stdout == "http://127.0.0.1:8080/dashboard/studies/1\n"
-    assert opened == [said.stdout.strip()]
-    assert served == [("sqlite:///mlruns/optuna.db", 8080)]
-
-
-def test_optunas_dashboard_opens_on_all_studies_of_the_folder(recorded_study, invoke, served):
-    del recorded_study, served
-    assert invoke("ui", "--optuna").stdout == "http://127.0.0.1:5000/dashboard/\n"
-
-
-def test_a_folder_without_studies_has_no_optuna_dashboard(invoke, tmp_path, monkeypatch, served):
-    monkeypatch.chdir(tmp_path)
-    said = invoke("ui", "--optuna")
-    assert (said.exit_code, served) == (1, [])
-    assert said.stderr.startswith("sweep: error: no studies here")
 
 
 def test_a_folder_without_runs_is_said_with_the_way_to_some(invoke, tmp_path, monkeypatch, served):

@@ -5,14 +5,16 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
 from sweep.errors import SweepError
-from sweep.tracking import guard, server
-from sweep.tracking.access import HOST, Access, Login
-from sweep.tracking.server import Server, serving, serving_optuna
+from sweep.tracking import server
+from sweep.tracking.pages import DIRECT, HOST
+from sweep.tracking.server import Server, serving
+from sweep.tracking.tracker import Tracker
 
 
 @pytest.fixture(autouse=True)
@@ -86,18 +88,35 @@ def test_an_address_with_a_password_is_handed_on_where_nobody_sees_it(monkeypatc
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(guard.find_spec("flask_wtf") is None, reason="Flask-WTF is not installed")
-def test_where_others_get_in_the_server_is_our_own_and_named_as_they_call_it(monkeypatch, taken):
-    monkeypatch.setattr(server, "has_pages_of", lambda *_, **__: True)
+def test_what_the_environment_says_opens_no_job_runner_and_no_assistant(monkeypatch, taken):
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "true")
+    monkeypatch.setenv("MLFLOW_ENABLE_REMOTE_ASSISTANT", "true")
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9000")
     given = process(monkeypatch, ANSWERS)
-    login = Login(name="me", password="long enough 77")  # noqa: S106 - opens nothing
-    access = Access(names=("lab.example.org", HOST), login=login)
-    with serving("sqlite:///x.db", taken, "1", access) as running:
-        port = int(running.address.removeprefix("http://lab.example.org:"))
-        assert port > taken
-        assert running.process is not None
-    assert given["command"][-2:] == ["--app-name", "basic-auth"]
-    assert not any("long enough" in part for part in given["command"])
+    with serving("sqlite:///x.db", taken, "1"):
+        assert given["env"]["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+        assert given["env"]["MLFLOW_ENABLE_REMOTE_ASSISTANT"] == "false"
+        assert given["env"]["MLFLOW_S3_ENDPOINT_URL"] == "http://127.0.0.1:9000"
+
+
+@pytest.mark.slow
+def test_a_page_from_elsewhere_whose_name_leads_here_reaches_no_server(workspace, taken):
+    del workspace
+    experiment = Tracker("digits").experiment_id
+    with serving("sqlite:///mlruns/mlflow.db", taken, experiment) as running:
+        pages = [
+            Request(running.address, headers={"Host": name})  # noqa: S310 - our own address
+            for name in ("127.0.0.1", "localhost:8080", "evil.example", "10.evil.example")
+        ]
+        assert [status(page) for page in pages] == [200, 200, 403, 403]
+
+
+def status(page):
+    try:
+        with DIRECT.open(page) as answer:
+            return answer.status
+    except HTTPError as error:
+        return error.code
 
 
 @pytest.mark.slow
@@ -188,38 +207,3 @@ def test_the_server_that_has_the_pages_already_is_used_and_left_running(monkeypa
         assert running == Server(f"http://{HOST}:{taken}", None)
         running.wait()
     assert asked == {"address": running.address, "uri": "sqlite:///x.db", "experiment_id": "7"}
-
-
-def test_optuna_dashboard_is_hinted_at_where_it_is_not_installed(monkeypatch, taken):
-    monkeypatch.setattr(server, "find_spec", lambda _: None)
-    with pytest.raises(SweepError) as refused, serving_optuna("sqlite:///x.db", taken):
-        pass
-    assert str(refused.value) == (
-        "optuna-dashboard is not installed; `pip install 'sweep[optuna-dashboard]'`, "
-        "or leave --optuna out for MLflow's pages"
-    )
-
-
-OPTUNA_DASHBOARD = """
-from http.server import BaseHTTPRequestHandler, HTTPServer
-def run_server(storage, host, port):
-    class Says(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(storage.encode())
-    HTTPServer((host, port), Says).serve_forever()
-"""
-
-
-@pytest.mark.slow
-def test_optuna_dashboard_gets_the_storage_where_nobody_sees_it(monkeypatch, tmp_path, taken):
-    (tmp_path / "optuna_dashboard.py").write_text(OPTUNA_DASHBOARD)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(server, "find_spec", lambda _: True)
-    storage = "postgresql://me:s3cret@127.0.0.1/db"
-    with serving_optuna(storage, taken) as running:
-        with urlopen(f"{running.address}/api/meta") as answer:  # noqa: S310 - our own address
-            assert answer.read().decode() == storage
-        assert not any("s3cret" in part for part in running.process.args)
-    assert running.process.poll() is not None
