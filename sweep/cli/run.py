@@ -64,14 +64,6 @@ from sweep.settings import OBJECTIVES, PRUNERS, SAMPLERS
 @click.option(
     "--study", "study_name", metavar="NAME", help="Name of the study. [default: DATA-LOSS]"
 )
-@click.option(
-    "--audit-pruning",
-    type=click.IntRange(0, 1_000_000),
-    metavar="K",
-    default=0,
-    show_default=True,
-    help="Afterwards train K pruned trials to their end: would one have won?",
-)
 @slots_option
 @click.option(
     "--width",
@@ -86,7 +78,6 @@ def run(
     *,
     trials: int,
     timeout: float | None,
-    audit_pruning: int,
     tracking_uri: str | None,
     dry_run: bool,
     slots: int | None,
@@ -128,7 +119,6 @@ def run(
         layout,
         trials=trials,
         seconds=timeout,
-        audited=audit_pruning,
         tracking_uri=tracking_uri,
         timings=timings,
     )

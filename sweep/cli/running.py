@@ -54,7 +54,6 @@ def search(
     *,
     trials: int,
     seconds: float | None,
-    audited: int,
     tracking_uri: str | None,
     timings: Timings,
 ) -> None:
@@ -73,5 +72,5 @@ def search(
     done = tally(study.trials()).finished
     with watching(study.settings, done=done, total=trials) as listener:
         loop = StudyLoop(study, data, tracker, listener, timings)
-        why = loop.run(Budget(trials, seconds), audited=audited)
-    print_summary(study, why, timings, loop.operations, loop.audit)
+        why = loop.run(Budget(trials, seconds))
+    print_summary(study, why, timings, loop.operations)

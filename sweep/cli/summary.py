@@ -9,7 +9,6 @@ import click
 from sweep.cli.best import print_best
 
 if TYPE_CHECKING:
-    from sweep.study.audit import Audit
     from sweep.study.opening import OpenStudy
     from sweep.timings import Timings
 
@@ -17,9 +16,7 @@ COMPUTING = ("training", "evaluation", "waiting")
 """The parts of the time in which the machine does arithmetic, or should."""
 
 
-def print_summary(
-    study: OpenStudy, why: str, timings: Timings, operations: float, audit: Audit | None = None
-) -> None:
+def print_summary(study: OpenStudy, why: str, timings: Timings, operations: float) -> None:
     """Say why training stopped, what is best, where the time went and what comes next."""
     from sweep.study.edges import edge_lines
     from sweep.study.results import find_chosen, tally
@@ -30,8 +27,6 @@ def print_summary(
         print_best(study, best)
     for line in edge_lines(study):
         click.echo(line)
-    if audit is not None:
-        click.echo(f"audit: {audit}")
     click.echo(f"time {timings}")
     if operations:
         spent = sum(timings.seconds().get(part, 0.0) for part in COMPUTING)

@@ -15,7 +15,6 @@ RUNS = (
     ("a study's name", "a search: its space, history, importances and answer"),
     ("trial-000, trial-001, ...", "below it: one training each, with curves, weights and model"),
     ("confirm", "below it: the best trials again, on seeds that the search never saw"),
-    ("audit-trial-...", "below it: a pruned trial, trained to its end"),
     ("reproduce-trial-...", "a trial trained again from its record and compared with it"),
     ("compare ...", "chosen trials of several studies on the same test rows"),
     ("train-...", "one setting of somebody's own"),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from sweep.engine import make_engine
 from sweep.errors import StoreUnreachableError, SweepError
-from sweep.study.audit import Audit, PruningAudit
 from sweep.study.conclusion import conclude
 from sweep.study.interrupts import InterruptedStudyError, Interrupts
 from sweep.study.keeper import Keeper
@@ -61,12 +60,9 @@ class StudyLoop:
         self.interrupts = Interrupts()
         self.operations = 0.0
         """Useful floating-point operations of this run's training and evaluation."""
-        self.audit: Audit | None = None
 
-    def run(self, budget: Budget, *, audited: int = 0) -> str:
+    def run(self, budget: Budget) -> str:
         """Finish the trials that are missing and say in a phrase why the study stopped.
-
-        Afterwards `audited` pruned trials are trained to their end.
 
         Raises
         ------
@@ -87,11 +83,6 @@ class StudyLoop:
             parent.flush()
             try:
                 why = self._run_trials(budget, parent, keeper)
-                if audited:
-                    audit = PruningAudit(
-                        self.study, self.data, parent, self.timings, self.interrupts
-                    )
-                    self.audit = audit.run(audited)
                 conclude(parent, self.study, self.listener.warned)
             except InterruptedStudyError:
                 with suppress(StoreUnreachableError):

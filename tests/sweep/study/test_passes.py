@@ -11,7 +11,7 @@ from sweep.study.interrupts import InterruptedStudyError
 from sweep.study.listener import Listener
 from sweep.study.passes import Budget
 from sweep.study.records import Record, Start, seat_of
-from sweep.study.results import best_trial, ending, last_value
+from sweep.study.results import ending
 from sweep.study.trial_life import TrialLife
 
 pytestmark = pytest.mark.usefixtures("no_figures")
@@ -161,29 +161,3 @@ def test_another_layout_is_refused_with_the_difference(tiny_study, unbroken):
     del unbroken
     with pytest.raises(SweepError, match="slots 4 -> 6"):
         tiny_study(study_name="unbroken", layout=LayoutChoice(slots=6), **OPTIONS)
-
-
-def test_an_audit_trains_pruned_trials_to_the_end_and_changes_no_trial(
-    tiny_study, unbroken, outcome
-):
-    before = outcome(unbroken)
-    loop = tiny_study(study_name="unbroken", layout=FOUR, **OPTIONS)
-    loop.run(Budget(16), audited=3)
-    pruned = [trial for trial in unbroken.trials() if ending(trial) == Ending.PRUNED]
-    assert loop.audit.pruned == len(pruned)
-    assert len(loop.audit.values) + len(loop.audit.diverged) == min(3, len(pruned))
-    assert set(loop.audit.values) <= {trial.number for trial in pruned}
-    best = best_trial(unbroken.settings, unbroken.trials())
-    to_beat = (best.value, -last_value(best, "val/loss"))
-    for number, value in loop.audit.values.items():
-        (run,) = loop.tracker.runs(role="audit", original_trial=number)
-        won = (value, -run.data.metrics["val/loss"]) > to_beat
-        assert (number in loop.audit.winners) == won
-        assert run.info.status == "FINISHED"
-        history = loop.tracker.client.get_metric_history(run.info.run_id, "val/accuracy")
-        curve = [point.value for point in sorted(history, key=lambda point: point.step)]
-        short = list(unbroken.trials()[number].intermediate_values.values())
-        assert len(curve) == 4
-        assert curve[: len(short)] == short
-        assert curve[-1] == value
-    assert outcome(unbroken) == before

@@ -11,7 +11,7 @@ from sweep.study.plan import Plan
 from sweep.study.run_command import DEFAULTS, run_command
 
 NOT_THE_PLANS = (
-    *("trials", "timeout", "audit_pruning", "tracking_uri", "dry_run"),
+    *("trials", "timeout", "tracking_uri", "dry_run"),
     *("storage", "grace", "begin_only", "ray_address"),
 )
 
