@@ -33,12 +33,12 @@ from measuring import (
 from threadpoolctl import threadpool_limits
 from workers import Workers
 
-from model.blocking import Blocking
-from model.hyperparameters import Hyperparameters
-from model.losses import LOSSES
-from model.mirror_rows import MirrorRows
-from model.results import DivergedError
-from model.stack import Stack
+from sweep_model.blocking import Blocking
+from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.losses import LOSSES
+from sweep_model.mirror_rows import MirrorRows
+from sweep_model.results import DivergedError
+from sweep_model.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from model.results import Rows
+from sweep_model.results import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

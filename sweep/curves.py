@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from model.reference import EpochResult
+    from sweep_model.reference import EpochResult
 
 Curves: TypeAlias = dict[str, list[float]]
 """For each metric its value after every epoch: index i is epoch i + 1."""

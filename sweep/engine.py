@@ -7,25 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from model.blocking import Blocking
-from model.losses import LOSSES
-from model.mirror_rows import MirrorRows
-from model.stack import Stack
 from sweep.environment import BLAS_THREADS
 from sweep.seeds import stack_seed
 from sweep.space import Range
+from sweep_model.blocking import Blocking
+from sweep_model.losses import LOSSES
+from sweep_model.mirror_rows import MirrorRows
+from sweep_model.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from model.arrays import Floats
-    from model.hyperparameters import Hyperparameters
-    from model.results import DivergedError, EpochResult, SlotState
     from sweep.data import Prepared
     from sweep.layout import Layout
     from sweep.settings import Settings
     from sweep.space import Space
     from sweep.timings import Timings
+    from sweep_model.arrays import Floats
+    from sweep_model.hyperparameters import Hyperparameters
+    from sweep_model.results import DivergedError, EpochResult, SlotState
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ class Layout:
     slots
         Trials in training at once.
     width
-        Slots of one stack. A trial's bits depend on it, see `model.stack`.
+        Slots of one stack. A trial's bits depend on it, see `sweep_model.stack`.
     workers
         Threads, each with one BLAS thread, that train the stacks; they change no number.
 

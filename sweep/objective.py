@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model.draws import Draws
-from model.hyperparameters import Hyperparameters
-from model.losses import LOSSES
-from model.mirror_rows import MirrorRows
-from model.reference import DivergedError, train
 from sweep.curves import point
 from sweep.environment import BLAS_THREADS
 from sweep.seeds import trial_seed
 from sweep.space import DEFAULT_SPACES
+from sweep_model.draws import Draws
+from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.losses import LOSSES
+from sweep_model.mirror_rows import MirrorRows
+from sweep_model.reference import DivergedError, train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import optuna
 
-    from model.reference import EpochResult
     from sweep.data import Prepared
     from sweep.space import Space
+    from sweep_model.reference import EpochResult
 
 
 def train_trial(

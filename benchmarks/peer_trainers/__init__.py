@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from measuring import Data
 
-    from model.hyperparameters import Hyperparameters
+    from sweep_model.hyperparameters import Hyperparameters
 
 
 class Trainer(Protocol):

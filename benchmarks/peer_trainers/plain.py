@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 from measuring import CLASSES, SHAPE
 
-from model.draws import Draws
-from model.losses import SOFTMAX
-from model.reference import train
+from sweep_model.draws import Draws
+from sweep_model.losses import SOFTMAX
+from sweep_model.reference import train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from measuring import Data
 
-    from model.hyperparameters import Hyperparameters
+    from sweep_model.hyperparameters import Hyperparameters
 
 ENDLESS = 1_000_000  # epochs
 
 
 class Plain:
-    """`model.reference`, which `sweep.objective` trains with."""
+    """`sweep_model.reference`, which `sweep.objective` trains with."""
 
     def __init__(self, data: Data, threads: int) -> None:
         if threads != 1:

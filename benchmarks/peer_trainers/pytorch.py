@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from measuring import Data
 
-    from model.hyperparameters import Hyperparameters
-    from model.results import Rows
+    from sweep_model.hyperparameters import Hyperparameters
+    from sweep_model.results import Rows
 
 EVALUATED_AT_ONCE = 1_000
 Batch: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"  # rows (m, d) and labels (m,)

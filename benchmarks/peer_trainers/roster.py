@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from measuring import BATCH_SIZES
 
-from model.hyperparameters import Hyperparameters
+from sweep_model.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     import optuna

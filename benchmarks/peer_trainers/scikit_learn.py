@@ -8,16 +8,16 @@ import numpy as np
 from measuring import CLASSES, SHAPE
 from sklearn.linear_model import SGDClassifier
 
-from model.losses import BCE
-from model.mirror import mirror
+from sweep_model.losses import BCE
+from sweep_model.mirror import mirror
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from measuring import Data
 
-    from model.hyperparameters import Hyperparameters
-    from model.results import Rows
+    from sweep_model.hyperparameters import Hyperparameters
+    from sweep_model.results import Rows
 
 
 class ScikitLearn:

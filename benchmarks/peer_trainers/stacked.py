@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from measuring import BATCH_SIZES, CLASSES, SHAPE
 
-from model.blocking import Blocking
-from model.losses import SOFTMAX
-from model.mirror_rows import MirrorRows
-from model.results import DivergedError
-from model.stack import Stack
+from sweep_model.blocking import Blocking
+from sweep_model.losses import SOFTMAX
+from sweep_model.mirror_rows import MirrorRows
+from sweep_model.results import DivergedError
+from sweep_model.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from measuring import Data
 
-    from model.hyperparameters import Hyperparameters
+    from sweep_model.hyperparameters import Hyperparameters
 
 
 class Stacked:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from measuring import Data
 
-    from model.arrays import Floats, Labels
-    from model.hyperparameters import Hyperparameters
-    from model.results import Rows
+    from sweep_model.arrays import Floats, Labels
+    from sweep_model.hyperparameters import Hyperparameters
+    from sweep_model.results import Rows
 
 
 class Textbook:

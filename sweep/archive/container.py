@@ -22,7 +22,7 @@ STUDY = "study.json"
 TRIALS = "trials.json"
 TRIALS_TABLE = "trials.csv"
 CURVES_TABLE = "curves.csv"
-MODEL = "model.npz"
+MODEL = "sweep_model.npz"
 REQUIRED = (README, STUDY, TRIALS, TRIALS_TABLE, CURVES_TABLE)
 KNOWN = (*REQUIRED, MODEL)
 
@@ -75,7 +75,7 @@ def unpack(content: bytes) -> dict[str, bytes]:
     except RefusedError:
         raise
     except Exception as error:
-        # As in `model.npz`: no list of what hostile bytes raise in zipfile would be complete.
+        # As in `sweep_model.npz`: no list of what hostile bytes raise in zipfile would be complete.
         reason = str(error) or type(error).__name__
         raise RefusedError(f"it is no whole .zip file: {shown(reason)}") from error
     expected = _read_manifest(read.pop(MANIFEST), set(read))

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.linear import LinearClassifier
 from sweep.archive import container
 from sweep.archive.plain import RefusedError, entries, items, line, read_json, write_json
 from sweep.archive.readme import readme
@@ -27,6 +26,7 @@ from sweep.study import attributes
 from sweep.study.opening import OpenStudy
 from sweep.study.position import position_of, settled
 from sweep.study.results import find_chosen
+from sweep_model.linear import LinearClassifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

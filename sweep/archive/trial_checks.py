@@ -17,7 +17,7 @@ from sweep.study.ending import Ending
 if TYPE_CHECKING:
     from sweep.space import Axis
 
-LONGEST_BLOCK = 128  # of `model.blocking`, unless a batch is longer
+LONGEST_BLOCK = 128  # of `sweep_model.blocking`, unless a batch is longer
 MAX_ENVIRONMENT, MAX_VERSION = 32, 200
 ENTRY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 MOST_ATTEMPTS = 1_000_000

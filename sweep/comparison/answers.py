@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from model.metrics import confusion
 from sweep.comparison.outputs import outputs_of
 from sweep.comparison.parts import Answers
 from sweep.comparison.search import describe_search
@@ -13,12 +12,13 @@ from sweep.statistics.share import Share
 from sweep.study import attributes
 from sweep.study.confirmation import confirmation_of
 from sweep.study.results import grounds, last_value
+from sweep_model.metrics import confusion
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from model.arrays import Floats, Labels
     from sweep.study.opening import OpenStudy
+    from sweep_model.arrays import Floats, Labels
 
 
 def describe_answers(
@@ -31,7 +31,7 @@ def describe_answers(
     openings: int,
 ) -> Answers:
     """Describe a trial's scores (n, k) of the test rows with labels (n,), and its search."""
-    from model.losses import LOSSES
+    from sweep_model.losses import LOSSES
 
     settings = study.settings
     counts = confusion(scores.argmax(axis=1), labels, scores.shape[1])

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-    from model.arrays import Mask
-    from model.linear import LinearClassifier
     from sweep.data import Source
     from sweep.study.opening import OpenStudy
     from sweep.tracking.run import Run
     from sweep.tracking.tracker import Tracker
+    from sweep_model.arrays import Mask
+    from sweep_model.linear import LinearClassifier
 
 
 def compare(studies: Sequence[OpenStudy], source: Source, tracker: Tracker) -> Comparison:

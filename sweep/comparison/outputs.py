@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.losses import BCE, SOFTMAX
-from model.metrics import calibration_bins, expected_calibration_error, true_class_probability
 from sweep.statistics.outputs import Outputs
+from sweep_model.losses import BCE, SOFTMAX
+from sweep_model.metrics import calibration_bins, expected_calibration_error, true_class_probability
 
 if TYPE_CHECKING:
-    from model.arrays import Floats, Labels, Mask
-    from model.losses import Loss
+    from sweep_model.arrays import Floats, Labels, Mask
+    from sweep_model.losses import Loss
 
 BINS = 20
 """Equal bins of the histograms, from 0 to 1."""

@@ -12,7 +12,7 @@ from sweep.errors import SweepError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from model.arrays import Labels
+    from sweep_model.arrays import Labels
 
 PIXELS = 3 * 32 * 32
 CLASSES = 10

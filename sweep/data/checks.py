@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from model.arrays import Labels
+    from sweep_model.arrays import Labels
 
 CHUNK = 1 << 24  # values looked at together: a 16 MB mask
 

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from model.arrays import ImageShape, Labels
+    from sweep_model.arrays import ImageShape, Labels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,8 +13,8 @@ from sweep.data.split import stratified_split
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from model.arrays import Labels
     from sweep.data.source import SplitKind
+    from sweep_model.arrays import Labels
 
 TEST_ROWS = 360
 TEST_SEED = 0  # never the user's: another split seed must not turn test rows into training rows

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from model.arrays import ImageShape, Labels
     from sweep.data.arrays import Header
     from sweep.data.source import SplitKind
+    from sweep_model.arrays import ImageShape, Labels
 
 KNOWN = ("X", "y", "X_val", "y_val", "X_test", "y_test", "class_names")
 MAX_NAME = 80  # characters

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.mirror_rows import MirrorBasis, MirrorRows
-from model.results import Rows
-from model.standardise import Standardiser
 from sweep.errors import SweepError
+from sweep_model.mirror_rows import MirrorBasis, MirrorRows
+from sweep_model.results import Rows
+from sweep_model.standardise import Standardiser
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from model.arrays import ImageShape, Labels
     from sweep.data.dataset import Dataset
     from sweep.data.split import Split
+    from sweep_model.arrays import ImageShape, Labels
 
 NAMED = 5
 """Classes that a notice names; there may be thousands of them."""

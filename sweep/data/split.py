@@ -12,9 +12,9 @@ from sweep.data.dataset import little_endian, sha256_of
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
-    from model.arrays import Labels
     from sweep.data.dataset import Dataset
     from sweep.data.source import Source
+    from sweep_model.arrays import Labels
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-from model.hyperparameters import Hyperparameters
 from sweep.study import attributes
 from sweep.study.ending import Ending
 from sweep.study.results import ending
 from sweep.study.training_run import LEARNING_RATE, WHOLE
+from sweep_model.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

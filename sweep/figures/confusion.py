@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from model.arrays import Floats
+    from sweep_model.arrays import Floats
 
 MOST_NUMBERS: Final = 12  # classes; of more the numbers do not fit into the squares
 MOST_NAMES: Final = 30

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from model.arrays import Floats
     from sweep.figures.weight_colours import Pixels
+    from sweep_model.arrays import Floats
 
 COLOURS: Final = {"train": BLUE, "val": VERMILLION}
 WORDS: Final = {"train": "training", "val": "validation"}

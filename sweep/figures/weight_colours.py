@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from model.arrays import Floats
+    from sweep_model.arrays import Floats
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 

@@ -15,8 +15,8 @@ from sweep.figures.weight_colours import FULL, colour_limit, coloured, palette, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model.arrays import Floats
     from sweep.figures.weight_colours import Pixels
+    from sweep_model.arrays import Floats
 
 HEADER: Final = 40  # pixels above the mosaic, for the title
 FOOTER: Final = 28  # and below it, for the caption

@@ -20,7 +20,7 @@ from sweep.statistics.order_band import order_band
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model.arrays import Floats
+    from sweep_model.arrays import Floats
 
 
 @dataclass(frozen=True, kw_only=True)

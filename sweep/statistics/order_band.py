@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from model.arrays import Floats
+    from sweep_model.arrays import Floats
 
 
 @cache

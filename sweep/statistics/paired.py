@@ -16,7 +16,7 @@ from sweep.statistics.intervals import LEVEL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model.arrays import Floats, Mask
+    from sweep_model.arrays import Floats, Mask
 
 ROUNDING = 1e-12
 """Of a cumulated Fourier transform, generously; it must not move an end that a tie decides."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.linear import LinearClassifier
 from sweep.disks import scratch_folder
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study import attributes
@@ -13,6 +12,7 @@ from sweep.study.results import find_chosen
 from sweep.study.training_run import CLASSIFIER_FILE, CLASSIFIER_FOLDER
 from sweep.tracking.champion import champion_run, crown, model_name
 from sweep.tracking.run import Run
+from sweep_model.linear import LinearClassifier
 
 if TYPE_CHECKING:
     from mlflow.entities import RunInfo

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from model.npz import read_arrays, write_arrays
-from model.results import SlotState
 from sweep.disks import with_room
 from sweep.errors import StoreUnreachableError
+from sweep_model.npz import read_arrays, write_arrays
+from sweep_model.results import SlotState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from model.hyperparameters import Hyperparameters
-from model.results import DivergedError
 from sweep.curves import point
 from sweep.engine import Engine, blocking_of
 from sweep.errors import SweepError
@@ -19,6 +17,8 @@ from sweep.study.ending import Ending
 from sweep.study.interrupts import Interrupts
 from sweep.study.lock import study_lock
 from sweep.study.results import ending, ranked, tally
+from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.results import DivergedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

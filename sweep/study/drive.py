@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model.reference import DivergedError
 from sweep.errors import SweepError
 from sweep.study.ending import Ending
+from sweep_model.reference import DivergedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from model.reference import EpochResult
     from sweep.study.interrupts import Interrupts
     from sweep.timings import Timings
+    from sweep_model.reference import EpochResult
 
 
 def drive(

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from model.arrays import Floats
     from sweep.tracking.run import Run
+    from sweep_model.arrays import Floats
 
 EPOCHS = frozenset({0, 1, 3, 10, 30, 100, 300, 1000})
 """After which the weights are kept as an image; the page's slider begins at the start."""

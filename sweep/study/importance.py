@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-    from model.arrays import Floats
     from sweep.study.opening import OpenStudy
+    from sweep_model.arrays import Floats
 
 MIN_COMPLETE_TRIALS = 10
 """Fewer are resampled into the same few trials over and over, so their interval says nothing."""

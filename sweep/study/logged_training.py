@@ -12,10 +12,10 @@ from sweep.study.training_run import TrainingRun
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from model.results import EpochResult
     from sweep.data import Prepared
     from sweep.settings import DataChoice
     from sweep.tracking.run import Run
+    from sweep_model.results import EpochResult
 
 
 def log_training(

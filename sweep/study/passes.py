@@ -16,7 +16,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from model.results import DivergedError
 from sweep.errors import SweepError
 from sweep.study.ending import Ending
 from sweep.study.failures import Failures
@@ -28,11 +27,11 @@ from sweep.study.slots import Replayed, Training
 from sweep.study.standing import Standing
 from sweep.study.study_run import log_progress
 from sweep.study.trial_life import Asked
+from sweep_model.results import DivergedError
 
 if TYPE_CHECKING:
     from signal import Signals
 
-    from model.results import EpochResult
     from sweep.engine import Engine
     from sweep.study.checkpoint import TrialState
     from sweep.study.interrupts import Interrupts
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from sweep.study.listener import Listener
     from sweep.study.trial_lives import TrialLives
     from sweep.tracking.run import Run
+    from sweep_model.results import EpochResult
 
 
 @dataclass(frozen=True)

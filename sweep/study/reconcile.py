@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model.hyperparameters import Hyperparameters
 from sweep.curves import new_curves
 from sweep.study import attributes
 from sweep.study.records import seat_of
@@ -17,6 +16,7 @@ from sweep.study.trial_life import create_trial_run, trial_parameters
 from sweep.study.trial_note import trial_note
 from sweep.tracking.provenance import log_provenance
 from sweep.tracking.run import PARENT, Run
+from sweep_model.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.hyperparameters import Hyperparameters
 from sweep.engine import train_alone
 from sweep.environment import differences, environment
 from sweep.errors import StoreUnreachableError, SweepError
@@ -21,18 +20,19 @@ from sweep.study.records import seat_of
 from sweep.study.results import ending, epochs_trained
 from sweep.study.trial_life import trial_parameters, trial_title
 from sweep.tracking.run import Run
+from sweep_model.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from optuna.trial import FrozenTrial
 
-    from model.linear import LinearClassifier
     from sweep.curves import Curves
     from sweep.data import Prepared
     from sweep.study.opening import OpenStudy
     from sweep.study.training_run import TrainingRun
     from sweep.tracking.tracker import Tracker
+    from sweep_model.linear import LinearClassifier
 
 TIED_ROWS = 2
 """So many rows more or fewer right are no difference: scores that all but tie fall either way."""

@@ -6,21 +6,21 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from model.metrics import accuracy, per_class_accuracy
 from sweep.statistics.intervals import accuracy_interval
 from sweep.study import attributes
 from sweep.study.champion import fetch_classifier
 from sweep.study.lock import record_lock
 from sweep.study.training_run import metric_name
 from sweep.tracking.run import Run
+from sweep_model.metrics import accuracy, per_class_accuracy
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from model.linear import LinearClassifier
     from sweep.data import Source
     from sweep.study.opening import OpenStudy
     from sweep.tracking.tracker import Tracker
+    from sweep_model.linear import LinearClassifier
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from model.hyperparameters import Hyperparameters
 from sweep.errors import SweepError
 from sweep.objective import train_trial
 from sweep.space import BASELINES
@@ -18,6 +17,7 @@ from sweep.study.sealed_test import (
 )
 from sweep.study.training_run import parameters
 from sweep.tracking.run import Run
+from sweep_model.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,10 +6,6 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from model.draws import Draws
-from model.linear import LinearClassifier
-from model.losses import LOSSES
-from model.metrics import per_class_accuracy
 from sweep.curves import append, best_epoch, new_curves, point
 from sweep.disks import scratch_folder
 from sweep.figures.curves import curves_figure
@@ -18,17 +14,21 @@ from sweep.study.checkpoint import TrialState
 from sweep.study.ending import Ending
 from sweep.study.image_log import ImageLog
 from sweep.tracking.provenance import log_provenance
+from sweep_model.draws import Draws
+from sweep_model.linear import LinearClassifier
+from sweep_model.losses import LOSSES
+from sweep_model.metrics import per_class_accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from model.arrays import Floats
-    from model.hyperparameters import Hyperparameters
-    from model.results import EpochResult, SlotState
     from sweep.curves import Curves
     from sweep.data import Prepared
     from sweep.settings import DataChoice
     from sweep.tracking.run import Run
+    from sweep_model.arrays import Floats
+    from sweep_model.hyperparameters import Hyperparameters
+    from sweep_model.results import EpochResult, SlotState
 
 LEARNING_RATE = "train/learning_rate"
 WHOLE = "whole"

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from model.hyperparameters import Hyperparameters
 from sweep.environment import environment
 from sweep.errors import SweepError
 from sweep.study import attributes
@@ -19,17 +18,18 @@ from sweep.study.recording import finish_trial
 from sweep.study.training_run import parameters
 from sweep.study.trial_note import trial_note
 from sweep.tracking.run import Run
+from sweep_model.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     import optuna
 
-    from model.results import EpochResult
     from sweep.engine import Seat
     from sweep.settings import Settings
     from sweep.study.ending import Ending
     from sweep.study.opening import OpenStudy
     from sweep.study.training_run import TrainingRun
     from sweep.timings import Timings
+    from sweep_model.results import EpochResult
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from optuna.trial import FrozenTrial
 
-    from model.arrays import Floats
     from sweep.data import Prepared
     from sweep.study.checkpoint import TrialState
     from sweep.study.opening import OpenStudy
     from sweep.study.trial_life import Asked
     from sweep.timings import Timings
+    from sweep_model.arrays import Floats
 
 
 class TrialLives:

@@ -12,10 +12,10 @@ from sweep.study.markdown import commands, number_of, plain, section, table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from model.hyperparameters import Hyperparameters
     from sweep.curves import Curves
     from sweep.engine import Seat
     from sweep.settings import Settings
+    from sweep_model.hyperparameters import Hyperparameters
 
 WORDS = {
     None: "Training",

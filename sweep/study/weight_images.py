@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image
 
-    from model.arrays import Floats
+    from sweep_model.arrays import Floats
 
 CODES: Final = 127
 HEADROOM: Final = 2.0

@@ -59,7 +59,7 @@ def _half(name: str, value: Number) -> Number:
     """Return half of a value, or of a whole number a third or fifth where only that is whole.
 
     Batch sizes that divide each other keep the blocks of a stack long: 5 beside 25, 50 and 100
-    leaves them at 100 rows, 12 brings them down to one, see `model.blocking`.
+    leaves them at 100 rows, 12 brings them down to one, see `sweep_model.blocking`.
     """
     if not RULES[name].integer:
         return value / 2

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.models.model import ModelInfo
 
-    from model.linear import LinearClassifier
     from sweep.tracking.run import Run
     from sweep.tracking.tracker import Tracker
+    from sweep_model.linear import LinearClassifier
 
 ALIAS = "champion"
 
@@ -82,14 +82,14 @@ def _log_model(run_id: str, classifier_file: Path, signature: ModelSignature) ->
     import mlflow
     import numpy as np
 
-    import model
+    import sweep_model
 
     with mlflow.start_run(run_id=run_id):
         info: ModelInfo = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("served.py")),
             artifacts={"classifier": str(classifier_file)},
-            code_paths=[str(Path(model.__file__).parent)],
+            code_paths=[str(Path(sweep_model.__file__).parent)],
             signature=signature,
             pip_requirements=[f"numpy=={np.__version__}"],
         )

@@ -1,4 +1,4 @@
-"""The classifier as MLflow serves it: MLflow copies this file and `model/` beside the weights."""
+"""The classifier as MLflow serves it; it copies this file and `sweep_model` beside the weights."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from model.linear import LinearClassifier
+from sweep_model.linear import LinearClassifier
 
 
 class ServedClassifier(PythonModel):

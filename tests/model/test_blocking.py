@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.blocking import Blocking
+from sweep_model.blocking import Blocking
 
 SIZES = st.lists(st.integers(1, 500), min_size=1, max_size=6)
 

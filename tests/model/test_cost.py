@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import log_expit
 
-from model.cost import cost, gradient, mean_loss, penalty
-from model.losses import BCE, LOSSES, SOFTMAX
+from sweep_model.cost import cost, gradient, mean_loss, penalty
+from sweep_model.losses import BCE, LOSSES, SOFTMAX
 
 both_losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 SHAPE = (3, 4)  # classes, features

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.draws import Draws
+from sweep_model.draws import Draws
 
 N = 1_000
 SMALL = st.integers(0, 50)

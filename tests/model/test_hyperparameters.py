@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
-from model.hyperparameters import Hyperparameters
+from sweep_model.hyperparameters import Hyperparameters
 
 GOOD = Hyperparameters(
     l2=0.1, learning_rate=0.01, decay_period=10, batch_size=50, flip_probability=0.2

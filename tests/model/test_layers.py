@@ -5,8 +5,8 @@ import pytest
 
 PROGRAM = """
 import importlib, pkgutil, sys
-import model
-for module in pkgutil.walk_packages(model.__path__, "model."):
+import sweep_model
+for module in pkgutil.walk_packages(sweep_model.__path__, "sweep_model."):
     importlib.import_module(module.name)
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
@@ -18,5 +18,5 @@ def test_the_maths_imports_nothing_of_the_search_around_it():
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     )
     imported = set(finished.stdout.split())
-    assert {"model", "numpy"} <= imported
+    assert {"sweep_model", "numpy"} <= imported
     assert imported.isdisjoint({"sweep", "optuna", "mlflow", "click", "sklearn", "matplotlib"})

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.linear import LinearClassifier
-from model.losses import BCE, SOFTMAX
-from model.npz import read_arrays, write_arrays
-from model.standardise import Standardiser
+from sweep_model.linear import LinearClassifier
+from sweep_model.losses import BCE, SOFTMAX
+from sweep_model.npz import read_arrays, write_arrays
+from sweep_model.standardise import Standardiser
 
 MEMBERS = ["weights", "bias", "mean", "factor", "loss", "image_shape", "class_names"]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit, log_expit, log_softmax, softmax
 
-from model.losses import BCE, LOSSES, SOFTMAX
+from sweep_model.losses import BCE, LOSSES, SOFTMAX
 
 SCORES = arrays(np.float64, (5, 4), elements=st.floats(-50, 50))
 LABELS = arrays(np.int64, 5, elements=st.integers(0, 3))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 
-from model.metrics import (
+from sweep_model.metrics import (
     accuracy,
     calibration_bins,
     confusion,

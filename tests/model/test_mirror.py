@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from model.mirror import from_mirror_basis, mirror, to_mirror_basis
+from sweep_model.mirror import from_mirror_basis, mirror, to_mirror_basis
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 7))
 

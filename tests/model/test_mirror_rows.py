@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.mirror import mirror
-from model.mirror_rows import MirrorBasis, MirrorRows
-from model.results import Rows
+from sweep_model.mirror import mirror
+from sweep_model.mirror_rows import MirrorBasis, MirrorRows
+from sweep_model.results import Rows
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 7))
 

@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from model.npz import read_arrays, write_arrays
+from sweep_model.npz import read_arrays, write_arrays
 
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array("text")}
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from model.cost import cost, gradient
-from model.draws import Draws
-from model.hyperparameters import Hyperparameters
-from model.losses import LOSSES, SOFTMAX, Loss
-from model.metrics import accuracy
-from model.mirror import mirror
-from model.reference import DivergedError, Evaluation, Rows, evaluate, train
+from sweep_model.cost import cost, gradient
+from sweep_model.draws import Draws
+from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.losses import LOSSES, SOFTMAX, Loss
+from sweep_model.metrics import accuracy
+from sweep_model.mirror import mirror
+from sweep_model.reference import DivergedError, Evaluation, Rows, evaluate, train
 
 SHAPE = (1, 2, 3)
 CLASSES = 3

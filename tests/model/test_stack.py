@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.blocking import Blocking
-from model.draws import Draws
-from model.hyperparameters import Hyperparameters
-from model.losses import BCE, LOSSES, SOFTMAX, Loss
-from model.mirror_rows import MirrorRows
-from model.reference import DivergedError, Rows, train
-from model.stack import Stack
+from sweep_model.blocking import Blocking
+from sweep_model.draws import Draws
+from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.losses import BCE, LOSSES, SOFTMAX, Loss
+from sweep_model.mirror_rows import MirrorRows
+from sweep_model.reference import DivergedError, Rows, train
+from sweep_model.stack import Stack
 
 CLASSES = 3
 SETTING = Hyperparameters(

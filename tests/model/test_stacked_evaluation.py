@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from model.losses import LOSSES
-from model.mirror_rows import MirrorRows
-from model.reference import Rows, evaluate
-from model.stacked_evaluation import StackedEvaluation
-from model.stacked_losses import STACKED_LOSSES
-from model.stacked_weights import StackedWeights
+from sweep_model.losses import LOSSES
+from sweep_model.mirror_rows import MirrorRows
+from sweep_model.reference import Rows, evaluate
+from sweep_model.stacked_evaluation import StackedEvaluation
+from sweep_model.stacked_losses import STACKED_LOSSES
+from sweep_model.stacked_weights import StackedWeights
 
 
 @pytest.mark.parametrize("name", LOSSES)

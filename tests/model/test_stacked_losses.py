@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.losses import LOSSES
-from model.stacked_losses import STACKED_LOSSES
+from sweep_model.losses import LOSSES
+from sweep_model.stacked_losses import STACKED_LOSSES
 
 both_losses = pytest.mark.parametrize("name", LOSSES)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.stacked_weights import StackedWeights
+from sweep_model.stacked_weights import StackedWeights
 
 
 @pytest.fixture

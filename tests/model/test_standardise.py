@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.preprocessing import StandardScaler
 
-from model.standardise import CHUNK, Standardiser
+from sweep_model.standardise import CHUNK, Standardiser
 
 
 @given(arrays(np.uint8, (7, 3), elements=st.integers(0, 255)))

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.timetable import Steps, Timetable
+from sweep_model.timetable import Steps, Timetable
 
 MICRO_BATCH, BLOCK = 2, 8
 BATCH_SIZES = (2, 4, 8, 16, 24)

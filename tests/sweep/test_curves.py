@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from model.reference import EpochResult, Evaluation
 from sweep.curves import METRICS, append, best_epoch, new_curves, point
+from sweep_model.reference import EpochResult, Evaluation
 
 
 @pytest.fixture

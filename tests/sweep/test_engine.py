@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from model.draws import Draws
-from model.hyperparameters import Hyperparameters
-from model.losses import LOSSES
-from model.reference import train
-from model.results import DivergedError
 from sweep.engine import Engine, blocking_of, train_alone
 from sweep.layout import Layout
 from sweep.seeds import stack_seed
 from sweep.space import DEFAULT_SPACES, read_space
 from sweep.timings import Timings
+from sweep_model.draws import Draws
+from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.losses import LOSSES
+from sweep_model.reference import train
+from sweep_model.results import DivergedError
 
 SEEDS = [stack_seed(3, stack) for stack in range(3)]
 SPACE = read_space("softmax", overrides=["batch_size=5,10"])

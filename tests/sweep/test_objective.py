@@ -3,14 +3,14 @@ import optuna
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from model.draws import Draws
-from model.hyperparameters import Hyperparameters
-from model.losses import LOSSES
-from model.reference import DivergedError, train
 from sweep import objective
 from sweep.objective import Objective, train_trial
 from sweep.seeds import trial_seed
 from sweep.space import DEFAULT_SPACES, NAMES, read_space
+from sweep_model.draws import Draws
+from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.losses import LOSSES
+from sweep_model.reference import DivergedError, train
 
 SETTING = {
     "l2": 0.01,

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.linear import LinearClassifier
-from model.losses import LOSSES
-from model.standardise import Standardiser
 from sweep.archive import container
 from sweep.archive.contents import Contents
 from sweep.archive.trial_record import read_trial
 from sweep.curves import METRICS
 from sweep.study import attributes
+from sweep_model.linear import LinearClassifier
+from sweep_model.losses import LOSSES
+from sweep_model.standardise import Standardiser
 
 SETTING = {
     "l2": 0.1,

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from mlflow.artifacts import list_artifacts
 
-from model.linear import LinearClassifier
 from sweep.data import open_source
 from sweep.study import attributes
 from sweep.study.material import reopen_data
@@ -18,6 +17,7 @@ from sweep.study.opening import load_study
 from sweep.study.results import chosen_trial
 from sweep.study.storage import open_storage
 from sweep.tracking.tracker import Tracker
+from sweep_model.linear import LinearClassifier
 
 COMMAND = ["run", "--data", "digits", "--trials", "6", "--epochs", "2"]
 

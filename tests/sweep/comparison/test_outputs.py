@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.losses import BCE, SOFTMAX
 from sweep.comparison.outputs import BINS, outputs_of
+from sweep_model.losses import BCE, SOFTMAX
 
 SCORES = np.array([[2.0, 0, 0], [0, 1, 0], [0, 0, -1], [3, 0, 0]])
 LABELS = np.array([0, 1, 2, 1])  # two right, two wrong

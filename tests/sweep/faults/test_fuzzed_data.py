@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from model.linear import LinearClassifier
-from model.losses import LOSSES
-from model.standardise import Standardiser
 from sweep.data.batches import PIXELS, read_binary, read_python
 from sweep.data.npz import open_npz
 from sweep.errors import SweepError
+from sweep_model.linear import LinearClassifier
+from sweep_model.losses import LOSSES
+from sweep_model.standardise import Standardiser
 
 pytestmark = pytest.mark.slow
 

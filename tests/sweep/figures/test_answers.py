@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.losses import BCE, SOFTMAX
 from sweep.comparison.outputs import outputs_of
 from sweep.figures.reliability import reliability_figure
 from sweep.figures.truth_histograms import truth_histograms_figure
+from sweep_model.losses import BCE, SOFTMAX
 
 LONG = "a study with a name that is far too long " * 2
 

@@ -1,8 +1,8 @@
 import pytest
 
-from model.hyperparameters import Hyperparameters
 from sweep.settings import LOSSES
 from sweep.space import BASELINES, DEFAULT_SPACES, NAMES
+from sweep_model.hyperparameters import Hyperparameters
 
 # The factor from softmax to bce: the gradient in the scores is a tenth with ten classes.
 SCALED = {"l2": 0.1, "learning_rate": 10}

@@ -4,7 +4,6 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from model.linear import LinearClassifier
 from sweep.errors import SweepError
 from sweep.study import attributes
 from sweep.study.champion import crown_chosen, fetch_classifier, trial_run
@@ -12,6 +11,7 @@ from sweep.study.passes import Budget
 from sweep.study.reproduce import reproduce
 from sweep.study.results import best_trial
 from sweep.tracking.champion import champion_run
+from sweep_model.linear import LinearClassifier
 
 GONE = (
     "trial 0 of 'tiny-softmax': the weights that it ended with are gone: {}; "

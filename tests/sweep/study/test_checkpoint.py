@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from model.npz import read_arrays, write_arrays
-from model.results import SlotState
 from sweep.errors import StoreUnreachableError
 from sweep.study.checkpoint import ABOUT, Checkpoint, TrialState, load, save
+from sweep_model.npz import read_arrays, write_arrays
+from sweep_model.results import SlotState
 
 WEIGHTS = st.floats(width=32)
 STATES = st.builds(

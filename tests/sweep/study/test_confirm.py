@@ -3,7 +3,6 @@ import signal
 import pytest
 from optuna.trial import create_trial
 
-from model.hyperparameters import Hyperparameters
 from sweep.engine import Seat, blocking_of, train_alone
 from sweep.errors import SweepError
 from sweep.layout import LayoutChoice
@@ -16,6 +15,7 @@ from sweep.study.interrupts import InterruptedStudyError
 from sweep.study.passes import Budget
 from sweep.study.results import chosen_trial, find_chosen, grounds, ranked
 from sweep.timings import Timings
+from sweep_model.hyperparameters import Hyperparameters
 
 OPTIONS = {"sampler": "random", "pruner": "none", "epochs": 3}
 

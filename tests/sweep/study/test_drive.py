@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from model.reference import DivergedError
 from sweep.errors import SweepError
 from sweep.study.drive import drive
 from sweep.study.ending import Ending
 from sweep.study.interrupts import Interrupts
 from sweep.timings import Timings
+from sweep_model.reference import DivergedError
 
 
 def driven(epochs, take=lambda _: None, interrupts=None):

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.results import SlotState
 from sweep.study.checkpoint import TrialState, load
 from sweep.study.keeper import SECONDS, Keeper
 from sweep.tracking.run import Run
+from sweep_model.results import SlotState
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from model.hyperparameters import Hyperparameters
 from sweep.space import BASELINES, read_space
 from sweep.study.ending import Ending
 from sweep.study.ledger import GRID_LEVELS, Ledger, sampler
+from sweep_model.hyperparameters import Hyperparameters
 
 SAMPLERS = ("tpe", "random", "qmc", "grid")
 

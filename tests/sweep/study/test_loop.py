@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from model.results import DivergedError
-from model.stack import Stack
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.study import attributes
 from sweep.study.ending import Ending
@@ -17,6 +15,8 @@ from sweep.study.listener import Listener
 from sweep.study.passes import Budget
 from sweep.study.results import tally
 from sweep.tracking.tracker import Tracker
+from sweep_model.results import DivergedError
+from sweep_model.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 

@@ -3,7 +3,6 @@ from dataclasses import asdict
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from model.hyperparameters import Hyperparameters
 from sweep.engine import make_engine, train_alone
 from sweep.study import attributes
 from sweep.study.ending import Ending
@@ -15,6 +14,7 @@ from sweep.study.study_run import open_study_run
 from sweep.study.trial_life import Asked
 from sweep.study.trial_lives import TrialLives
 from sweep.tracking.run import Run
+from sweep_model.hyperparameters import Hyperparameters
 
 UNKNOWN = ("sweep.weights_digest", "sweep.run_key")
 """The tags of a run that no record of its trial knows."""

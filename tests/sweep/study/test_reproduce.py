@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.linear import LinearClassifier
 from sweep.errors import SweepError
 from sweep.study import attributes
 from sweep.study.ending import Ending
@@ -16,6 +15,7 @@ from sweep.study.passes import Budget
 from sweep.study.reproduce import compare_curves, reproduce
 from sweep.study.training_run import log_classifier
 from sweep.tracking.run import Run
+from sweep_model.linear import LinearClassifier
 
 ROWS = {"train": 1000, "val": 100}
 

@@ -3,14 +3,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from model.linear import LinearClassifier
-from model.losses import SOFTMAX
-from model.standardise import Standardiser
 from sweep.data import Dataset
 from sweep.errors import SweepError
 from sweep.study import attributes
 from sweep.study.passes import Budget
 from sweep.study.sealed_test import evaluate_on_test_rows, open_test_rows
+from sweep_model.linear import LinearClassifier
+from sweep_model.losses import SOFTMAX
+from sweep_model.standardise import Standardiser
 
 
 class Sealed:

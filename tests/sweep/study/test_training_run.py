@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from mlflow.utils.validation import _validate_metric_name
 
-from model.hyperparameters import Hyperparameters
-from model.linear import LinearClassifier
-from model.losses import SOFTMAX
-from model.results import EpochResult, Evaluation, Rows, SlotState
-from model.standardise import Standardiser
 from sweep.data import Prepared
 from sweep.study.ending import Ending
 from sweep.study.image_log import PAUSE_SECONDS
 from sweep.study.training_run import WHOLE, TrainingRun, log_curves, metric_name, parameters
 from sweep.timings import Timings
+from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.linear import LinearClassifier
+from sweep_model.losses import SOFTMAX
+from sweep_model.results import EpochResult, Evaluation, Rows, SlotState
+from sweep_model.standardise import Standardiser
 
 GIVEN = {
     "l2": 0.1,

@@ -1,7 +1,6 @@
 import pytest
 from optuna.trial import TrialState
 
-from model.hyperparameters import Hyperparameters
 from sweep.engine import make_engine, train_alone
 from sweep.study import attributes
 from sweep.study.ending import Ending
@@ -11,6 +10,7 @@ from sweep.study.records import seat_of
 from sweep.study.study_run import open_study_run
 from sweep.study.trial_life import Asked, create_trial_run, trial_title
 from sweep.study.trial_lives import TrialLives
+from sweep_model.hyperparameters import Hyperparameters
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import pytest
 from optuna.trial import TrialState
 
-from model.hyperparameters import Hyperparameters
 from sweep.curves import append, point
 from sweep.engine import make_engine
 from sweep.study import attributes
@@ -11,6 +10,7 @@ from sweep.study.records import seat_of
 from sweep.study.study_run import open_study_run
 from sweep.study.trial_life import Asked
 from sweep.study.trial_lives import TrialLives
+from sweep_model.hyperparameters import Hyperparameters
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 

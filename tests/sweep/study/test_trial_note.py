@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from model.hyperparameters import Hyperparameters
 from sweep.engine import Seat
 from sweep.space import BASELINES
 from sweep.study.ending import Ending
 from sweep.study.trial_note import trial_note
+from sweep_model.hyperparameters import Hyperparameters
 
 SEAT = Seat(seed=17, first_pass=3, slot=1, width=2, micro_batch=25, block=4)
 CURVES = {

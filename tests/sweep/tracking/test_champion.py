@@ -2,13 +2,13 @@ import mlflow
 import numpy as np
 import pytest
 
-from model.linear import LinearClassifier
-from model.losses import BCE
-from model.standardise import Standardiser
 from sweep.errors import StoreUnreachableError
 from sweep.tracking.champion import champion_run, crown, model_name
 from sweep.tracking.run import Run
 from sweep.tracking.tracker import Tracker
+from sweep_model.linear import LinearClassifier
+from sweep_model.losses import BCE
+from sweep_model.standardise import Standardiser
 
 TAGS = {"study": "digits-bce", "study_id": "0123456789abcdef"}
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.mirror import from_mirror_basis, to_mirror_basis
-from model.results import check_images
+from sweep_model.mirror import from_mirror_basis, to_mirror_basis
+from sweep_model.results import check_images
 
 if TYPE_CHECKING:
-    from model.arrays import Floats, ImageShape, Labels
-    from model.results import Rows
+    from sweep_model.arrays import Floats, ImageShape, Labels
+    from sweep_model.results import Rows
 
 _CHUNK = 1_000  # rows turned at a time: beside the rows themselves it takes 25 MB for CIFAR-10
 
 
 @dataclass(frozen=True)
 class MirrorBasis:
-    """The basis of `model.mirror`, with the even part and the odd part side by side.
+    """The basis of `sweep_model.mirror`, with the even part and the odd part side by side.
 
     A pair of pixels (left, right) that change places when an image is mirrored becomes
     ((left + right) / sqrt 2, (left - right) / sqrt 2). The first, even, number does not notice;

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.cost import gradient, mean_loss, penalty
-from model.metrics import accuracy
-from model.mirror import mirror
-from model.results import (
+from sweep_model.cost import gradient, mean_loss, penalty
+from sweep_model.metrics import accuracy
+from sweep_model.mirror import mirror
+from sweep_model.results import (
     DivergedError,
     EpochResult,
     Evaluation,
@@ -22,10 +22,10 @@ from model.results import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from model.arrays import Floats, ImageShape, Labels
-    from model.draws import Draws
-    from model.hyperparameters import Hyperparameters
-    from model.losses import Loss
+    from sweep_model.arrays import Floats, ImageShape, Labels
+    from sweep_model.draws import Draws
+    from sweep_model.hyperparameters import Hyperparameters
+    from sweep_model.losses import Loss
 
 __all__ = ["DivergedError", "EpochResult", "Evaluation", "Rows", "evaluate", "train"]
 

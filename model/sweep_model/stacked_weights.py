@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from model.arrays import Floats, Mask
+    from sweep_model.arrays import Floats, Mask
 
 # How far the weights may stray from their numbers as stored: far from where float32 ends.
 _SMALLEST, _LARGEST = 2.0**-20, 2.0**20

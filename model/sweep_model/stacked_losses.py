@@ -1,4 +1,4 @@
-"""The losses of `model.losses` for many trials at once, made for speed.
+"""The losses of `sweep_model.losses` for many trials at once, made for speed.
 
 Scores are (k, n, slots): the classes come first, so that every sum or maximum over them adds or
 compares long lines, all rows' and trials' scores for one class.
@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from model.arrays import Floats, Labels
+    from sweep_model.arrays import Floats, Labels
 
 
 @dataclass(frozen=True)

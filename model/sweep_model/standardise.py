@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from model.arrays import Floats
+    from sweep_model.arrays import Floats
 
 CHUNK = 1_000  # rows turned to float64 at a time: 25 MB for CIFAR-10
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from model.arrays import Floats, ImageShape
+    from sweep_model.arrays import Floats, ImageShape
 
 _SCALE = math.sqrt(0.5)  # a Python float: a NumPy one would turn float32 into float64
 

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from model.arrays import Floats
+    from sweep_model.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)

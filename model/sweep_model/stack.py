@@ -1,9 +1,10 @@
 """Train a stack of trials side by side, at close to the speed of the machine's arithmetic.
 
-Each trial comes out as `model.reference.train` would train it, within float32 rounding. What
+Each trial comes out as `sweep_model.reference.train` would train it, within float32 rounding. What
 makes it fast is told where it is done: all trials share every product with the rows, and every
-row that is read (`model.stacked_descent`), mirroring an image is a change of sign
-(`model.mirror_rows`), and shrinking the weights one multiplication (`model.stacked_weights`).
+row that is read (`sweep_model.stacked_descent`), mirroring an image is a change of sign
+(`sweep_model.mirror_rows`), and shrinking the weights one multiplication
+(`sweep_model.stacked_weights`).
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.blocking import Blocking
-from model.draws import Draws
-from model.results import (
+from sweep_model.blocking import Blocking
+from sweep_model.draws import Draws
+from sweep_model.results import (
     DivergedError,
     EpochResult,
     Evaluation,
@@ -25,17 +26,17 @@ from model.results import (
     check_rows,
     refuse_divergence,
 )
-from model.stacked_descent import StackedDescent
-from model.stacked_evaluation import StackedEvaluation
-from model.stacked_losses import STACKED_LOSSES
-from model.stacked_weights import StackedWeights
-from model.timetable import Steps
+from sweep_model.stacked_descent import StackedDescent
+from sweep_model.stacked_evaluation import StackedEvaluation
+from sweep_model.stacked_losses import STACKED_LOSSES
+from sweep_model.stacked_weights import StackedWeights
+from sweep_model.timetable import Steps
 
 if TYPE_CHECKING:
-    from model.arrays import Floats
-    from model.hyperparameters import Hyperparameters
-    from model.losses import Loss
-    from model.mirror_rows import MirrorRows
+    from sweep_model.arrays import Floats
+    from sweep_model.hyperparameters import Hyperparameters
+    from sweep_model.losses import Loss
+    from sweep_model.mirror_rows import MirrorRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ class Stack:
     training, validation : rows in the mirror basis.
     loss : softmax or bce.
     slots : how many trials fit in.
-    seed : with the pass and the slot it decides all draws, see `model.draws`.
+    seed : with the pass and the slot it decides all draws, see `sweep_model.draws`.
     blocking : which batch sizes can be trained, and how many rows are taken at a time.
     next_pass : the number of the first pass.
 

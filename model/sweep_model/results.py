@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from model.arrays import Floats, ImageShape, Labels
-    from model.mirror_rows import MirrorRows
+    from sweep_model.arrays import Floats, ImageShape, Labels
+    from sweep_model.mirror_rows import MirrorRows
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from model.arrays import Floats, Labels
-    from model.losses import Loss
+    from sweep_model.arrays import Floats, Labels
+    from sweep_model.losses import Loss
 
 
 def cost(

@@ -9,10 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from model.arrays import Floats
-    from model.mirror_rows import MirrorRows
-    from model.stacked_losses import StackedLoss
-    from model.stacked_weights import StackedWeights
+    from sweep_model.arrays import Floats
+    from sweep_model.mirror_rows import MirrorRows
+    from sweep_model.stacked_losses import StackedLoss
+    from sweep_model.stacked_weights import StackedWeights
 
 _BLOCK = 1024  # rows at a time, measured: longer blocks are no faster
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.losses import LOSSES, Loss
-from model.npz import read_arrays, write_arrays
-from model.standardise import Standardiser
+from sweep_model.losses import LOSSES, Loss
+from sweep_model.npz import read_arrays, write_arrays
+from sweep_model.standardise import Standardiser
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from model.arrays import Floats, ImageShape, Labels
+    from sweep_model.arrays import Floats, ImageShape, Labels
 
 _MEMBERS = ("weights", "bias", "mean", "factor", "loss", "image_shape", "class_names")
 

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from model.arrays import Floats, Labels
+    from sweep_model.arrays import Floats, Labels
 
 
 @dataclass(frozen=True)

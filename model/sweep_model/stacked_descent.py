@@ -35,15 +35,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.stacked_block import Block, Part
-from model.timetable import Steps, Timetable
+from sweep_model.stacked_block import Block, Part
+from sweep_model.timetable import Steps, Timetable
 
 if TYPE_CHECKING:
-    from model.arrays import Floats, Labels
-    from model.blocking import Blocking
-    from model.mirror_rows import MirrorRows
-    from model.stacked_losses import StackedLoss
-    from model.stacked_weights import StackedWeights
+    from sweep_model.arrays import Floats, Labels
+    from sweep_model.blocking import Blocking
+    from sweep_model.mirror_rows import MirrorRows
+    from sweep_model.stacked_losses import StackedLoss
+    from sweep_model.stacked_weights import StackedWeights
 
 
 class StackedDescent:
