@@ -14,8 +14,6 @@ from sweep.space import NAMES, axis_from_text
 from sweep.space.reading import axes_from_file
 from sweep.study import attributes
 
-pytestmark = pytest.mark.slow
-
 BOUNDED = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NUMBER = st.sampled_from(["0", "1", "-1", "0.5", "1e-4", "1e999", "nan", "inf", "9" * 5000, "0x1"])
 WORD = NUMBER | st.sampled_from(["true", '"a"', "[1, 2]", "{low = 1, high = 2}", "1979-05-27"])
@@ -47,6 +45,7 @@ def lines(name, value):
     return f"{name} = {value}"
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(
     text=st.text(max_size=60)
@@ -58,6 +57,7 @@ def test_any_text_is_a_space_file_or_refused(tmp_path, text):
     refused_or(lambda: axes_from_file(tmp_path / "a.toml"))
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_a_space_file_or_refused(tmp_path, content):
@@ -65,6 +65,7 @@ def test_any_bytes_are_a_space_file_or_refused(tmp_path, content):
     refused_or(lambda: axes_from_file(tmp_path / "a.toml"))
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(
     text=st.text(max_size=40)
@@ -85,6 +86,7 @@ def places(value, path=()):
             yield from places(inner, (*path, key))
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(data=st.data())
 def test_any_settings_of_a_store_are_read_or_refused(make_settings, data):
