@@ -22,7 +22,7 @@ STUDY = "study.json"
 TRIALS = "trials.json"
 TRIALS_TABLE = "trials.csv"
 CURVES_TABLE = "curves.csv"
-MODEL = "sweep_model.npz"
+MODEL = "model.npz"
 REQUIRED = (README, STUDY, TRIALS, TRIALS_TABLE, CURVES_TABLE)
 KNOWN = (*REQUIRED, MODEL)
 

@@ -92,28 +92,28 @@ def bytes_of(model, path):
 
 def test_anothers_weights_are_refused(members, model, tmp_path):
     other = replace(model, bias=model.bias + 1)
-    changed = members | {container.MODEL: bytes_of(other, tmp_path / "sweep_model.npz")}
-    assert refusal(changed) == "sweep_model.npz is not the model that trial 0 ended with"
+    changed = members | {container.MODEL: bytes_of(other, tmp_path / "model.npz")}
+    assert refusal(changed) == "model.npz is not the model that trial 0 ended with"
 
 
 def test_a_model_of_another_loss_is_refused(members, model, tmp_path):
     from sweep_model.losses import LOSSES
 
     other = replace(model, loss=LOSSES["bce"])
-    changed = members | {container.MODEL: bytes_of(other, tmp_path / "sweep_model.npz")}
-    assert refusal(changed) == "sweep_model.npz has another loss than the study"
+    changed = members | {container.MODEL: bytes_of(other, tmp_path / "model.npz")}
+    assert refusal(changed) == "model.npz has another loss than the study"
 
 
 @pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "a" * 81])
 def test_a_class_name_that_does_not_fit_a_line_is_refused(members, model, tmp_path, name):
     other = replace(model, class_names=("ant", "bee", name))
-    changed = members | {container.MODEL: bytes_of(other, tmp_path / "sweep_model.npz")}
+    changed = members | {container.MODEL: bytes_of(other, tmp_path / "model.npz")}
     assert refusal(changed).startswith("a class name in model.npz must be up to 80 printable")
 
 
 def test_a_model_that_is_no_file_of_arrays_is_refused_in_one_line(members):
     said = refusal(members | {container.MODEL: b"\x80\x04cos\nsystem\n"})
-    assert said.startswith("sweep_model.npz cannot be read: ")
+    assert said.startswith("model.npz cannot be read: ")
     assert "\n" not in said
 
 
@@ -123,7 +123,7 @@ def test_a_missing_model_is_refused(members):
 
 
 def test_the_model_reads_back_without_sweep(members, contents, tmp_path):
-    path = tmp_path / "sweep_model.npz"
+    path = tmp_path / "model.npz"
     path.write_bytes(members[container.MODEL])
     assert LinearClassifier.load(path).class_names == contents.model.class_names
 

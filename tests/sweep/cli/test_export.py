@@ -73,7 +73,7 @@ def test_export_as_json_has_stable_keys(archive, invoke):
 def test_any_unzip_opens_an_archive(archive):
     with zipfile.ZipFile(archive) as opened:
         assert opened.testzip() is None
-        assert "sweep_model.npz" in opened.namelist()
+        assert "model.npz" in opened.namelist()
 
 
 def test_an_imported_study_is_listed_shown_and_chosen_from_as_at_home(
