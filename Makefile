@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test slow lint types check audit bench results clean
+.PHONY: help install run ui test slow lint types check size audit bench results clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1	\2/' | expand -t 12
@@ -37,6 +37,9 @@ types: $(INSTALLED) ## Check the types
 	$(BIN)/mypy
 
 check: lint types test slow ## What CI runs: lint, types, all tests
+
+size: ## Print lines and modules
+	$(PYTHON) .ci/size
 
 audit: ## Look the pinned packages up among known vulnerabilities
 	.ci/audit

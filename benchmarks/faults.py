@@ -2,11 +2,13 @@
 
     python benchmarks/faults.py [--kills N] [--kills-a-study N] [--studies N] [--seed N]
 
-Each study is run twice: once in peace, and once in a process that gets SIGKILL at a random moment
-of its life, again and again, before the same command may finish it. Both folders are then compared
-down to the last bit: every trial of Optuna's store, and every run of MLflow's with its status,
-parameters, tags, files and each single point of its metrics. Trainers are threads of the process
-that is killed, so they die with it; that nothing of its process group is left is looked at, too.
+Each study is run twice: once in peace, and once in a process that gets SIGKILL at a random moment,
+of its whole life or of the time in which trials train, again and again, before the same command may
+finish it. Of some, more trials are asked for between two kills; their twin gets them from the same
+pass on. Both folders are then compared down to the last bit: every trial of Optuna's store, and
+every run of MLflow's with its status, parameters, tags, inputs, files and each single point of its
+metrics; and no file may be left that waits for MLflow, nor a checkpoint. That nothing of a killed
+process's group is left is looked at, too.
 """
 
 from __future__ import annotations
@@ -22,8 +24,20 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from short_studies import Comparison, Study, begin, finish, furnish, log_of, make_empty
+from short_studies import (
+    Comparison,
+    Study,
+    begin,
+    finish,
+    furnish,
+    log_of,
+    make_empty,
+    twin_of,
+)
 from stores import Stores
+
+GIT_SECONDS = 5.0
+"""Until a `git` that MLflow had begun has ended, too."""
 
 
 def kill_once(study: Study, folder: Path, seconds: float) -> str:
@@ -37,10 +51,13 @@ def kill_once(study: Study, folder: Path, seconds: float) -> str:
         return "over"
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    try:
-        os.killpg(child, 0)
-    except ProcessLookupError:
-        return Stores(folder).stage()
+    deadline = time.monotonic() + GIT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(child, 0)
+        except ProcessLookupError:
+            return Stores(folder).stage()
+        time.sleep(0.01)
     sys.exit("a process outlived the one that was killed")
 
 
@@ -61,11 +78,21 @@ def main() -> None:
         kills = 0
         while kills < asked.kills and comparison.compared["studies"] < asked.studies:
             study = Study.draw(rng)
-            peace, war = furnish(parent / "peace"), furnish(parent / "war")
-            seconds = finish(study, peace)
-            for _ in range(min(asked.kills_a_study, asked.kills - kills)):
-                left[kill_once(study, war, rng.uniform(0, 1.1 * seconds))] += 1
-            finish(study, war)
+            peace, war = furnish(parent / "peace", study), furnish(parent / "war", study)
+            began = time.time()
+            seconds = finish(study.raised, peace)
+            spans = [(0, seconds), tuple(when - began for when in Stores(peace).training())]
+            raised_after = rng.randrange(asked.kills_a_study)
+            for number in range(min(asked.kills_a_study, asked.kills - kills)):
+                now = study.raised if number > raised_after else study
+                stage = kill_once(now, war, rng.uniform(*rng.choice(spans)))
+                left[stage] += 1
+                if stage == "over" and now.more == 0:
+                    break
+            finish(study.raised, war)
+            if study.more:
+                shutil.rmtree(peace)
+                twin_of(study, war, peace)
             comparison.take(study, peace, war)
             kills = left.total() - left["over"]
             said = f"{kills} kills, {comparison.compared['studies']} studies"

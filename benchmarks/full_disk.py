@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ PLACES = {
     "MLflow at": "MLflow's store",
     "mlruns/optuna.db": "the study store",
     "mlruns/checkpoints": "a checkpoint",
-    "mlruns/outbox": "a letter",
+    "mlruns/pending": "a trial's files",
     "a temporary file": "a temporary file",
 }
 """What an error says, and what it was that could not be written."""
@@ -85,7 +86,7 @@ def fill_once(study: Study, folder: Path, seconds: float, left: int) -> str:
     log_of(folder).unlink()
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
-        return "nothing: there was room enough"
+        return "nothing that ends a study"
     lines = said.splitlines()
     errors = [line for line in lines if line.startswith("sweep: error: ")]
     if code not in (1, 75) or "Traceback" in said or errors != lines[-1:]:
@@ -110,11 +111,11 @@ def main() -> None:
         parent = Path(name)
         make_empty(parent)
         while failed.total() < asked.faults and comparison.compared["studies"] < asked.studies:
-            study = Study.draw(rng)
-            peace = furnish(parent / "peace")
+            study = replace(Study.draw(rng), more=0)
+            peace = furnish(parent / "peace", study)
             seconds = finish(study, peace)
             with small_disk(parent / "trouble") as trouble:
-                furnish(trouble)
+                furnish(trouble, study)
                 for _ in range(min(asked.faults_a_study, asked.faults - failed.total())):
                     left = rng.choice([0, int(MOST_LEFT ** rng.uniform(0.5, 1))])
                     failed[fill_once(study, trouble, rng.uniform(0, 0.8 * seconds), left)] += 1

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from sweep_model.results import Rows
+from sweep_model.training import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-BATCH_SIZES = (25, 50, 100, 200, 400)
+BATCH_SIZES = (50, 100, 200, 400)
+"""Of the default space."""
 CLASSES, SHAPE, FEATURES = 10, (3, 32, 32), 3072
 TRAINING_ROWS, SMALL_TRAINING_ROWS, VALIDATION_ROWS = 49_000, 5_000, 1_000
 

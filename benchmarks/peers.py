@@ -7,15 +7,18 @@ size and flips as each line says) and evaluates loss and accuracy of all trainin
 rows after every epoch. Trials are asked of Optuna and told to it, in memory. The figure is the
 wall time of one epoch of one trial, with all cores at it: seconds / (trials x epochs). A few epochs
 are timed after a warm-up of one; what asking and telling a trial takes is spread over 50 epochs.
-Each repetition is held against this project's stacks timed right before and after it.
+Each repetition is held against this project's panels, 16 trainings side by side, timed right before
+and after it.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import pkgutil
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -32,13 +35,12 @@ from measuring import (
     load,
     machine,
 )
-from peer_trainers.roster import PEERS, Peer, stacks
+from peer_trainers.roster import OURS, PEERS, Peer
 from threadpoolctl import threadpool_limits
-from workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from multiprocessing.connection import Connection
+    from multiprocessing.synchronize import Barrier
 
     from peer_trainers import Trainer
 
@@ -63,20 +65,36 @@ class Took:
     optuna: float
 
 
-def serve(
-    pipe: Connection, data: Data, peer: Peer, make: Callable[[Data, int], Trainer], threads: int
-) -> None:
-    """Train trials as often as asked to, and answer with what that took."""
-    trainer = make(data, threads)
-    while (timing := pipe.recv()) is not None:
+class Worker:
+    """What one process trains with; it is inherited by forking, since rows are shared, not copied.
+
+    `together` lets the processes begin at the same time, and each do its share.
+    """
+
+    here: Worker
+
+    def __init__(
+        self,
+        trainer: Callable[[Data, int], Trainer],
+        data: Data,
+        peer: Peer,
+        threads: int,
+        together: Barrier,
+    ) -> None:
+        self.trainer, self.peer, self.together = trainer(data, threads), peer, together
+        Worker.here = self
+
+    def work(self, timing: Timing) -> Took:
+        """Train trials, and say what that took."""
+        self.together.wait()
         clock = time.process_time if timing.cpu_time else time.perf_counter
         began = clock()
         study = optuna.create_study(direction="maximize")
-        trials = [study.ask() for _ in range(peer.trials)]
-        settings = [peer.setting(trial, i) for i, trial in enumerate(trials)]
+        trials = [study.ask() for _ in range(self.peer.trials)]
+        settings = [self.peer.setting(trial, i) for i, trial in enumerate(trials)]
         asked = clock()
         accuracies: list[float] = []
-        epochs = islice(trainer.train(settings), timing.epochs)
+        epochs = islice(self.trainer.train(settings), timing.epochs)
         for epoch, accuracies in enumerate(epochs, start=1):
             for trial, accuracy in zip(trials, accuracies, strict=True):
                 trial.report(accuracy, epoch)
@@ -84,7 +102,12 @@ def serve(
         for trial, accuracy in zip(trials, accuracies, strict=True):
             study.tell(trial, accuracy)
         ended = clock()
-        pipe.send(Took(ended - began, asked - began + ended - trained))
+        return Took(ended - began, asked - began + ended - trained)
+
+
+def work(timing: Timing) -> Took:
+    """Let the process's worker work."""
+    return Worker.here.work(timing)
 
 
 class Bench:
@@ -93,19 +116,28 @@ class Bench:
     def __init__(
         self, data: Data, peer: Peer, arrangement: tuple[int, int], timing: Timing
     ) -> None:
-        processes, threads = arrangement
-        make = pkgutil.resolve_name(peer.trainer)  # here, so that all processes inherit it
-        self._trials, self._timing = processes * peer.trials, timing
-        self._workers = Workers("processes", processes, serve, data, peer, make, threads)
-        self._workers.ask(replace(timing, epochs=1))
+        self._processes, threads = arrangement
+        self._trials, self._timing = self._processes * peer.trials, timing
+        forking = multiprocessing.get_context("fork")
+        trainer = pkgutil.resolve_name(peer.trainer)  # here, so that all processes inherit it
+        self._pool = ProcessPoolExecutor(
+            self._processes,
+            mp_context=forking,
+            initializer=Worker,
+            initargs=(trainer, data, peer, threads, forking.Barrier(self._processes)),
+        )
+        self._ask(replace(timing, epochs=1))
 
     def trial_epoch(self) -> float:
         """Seconds per trial-epoch."""
-        replies: list[Took] = self._workers.ask(self._timing).replies
+        replies = self._ask(self._timing)
         whole = self._together([took.all for took in replies])
         optuna_took = self._together([took.optuna for took in replies])
         epoch = (whole - optuna_took) / self._timing.epochs
         return (epoch + optuna_took / EPOCHS_OF_A_TRIAL) / self._trials
+
+    def _ask(self, timing: Timing) -> list[Took]:
+        return list(self._pool.map(work, [timing] * self._processes))
 
     def _together(self, seconds: list[float]) -> float:
         """Of processes side by side: until the last one is done, or computing time per core."""
@@ -113,21 +145,21 @@ class Bench:
 
     def close(self) -> None:
         """Let the processes end."""
-        self._workers.close()
+        self._pool.shutdown()
 
 
 def compare(data: Data, baseline: Peer, peers: list[Peer], *, timing: Timing, table: Table) -> None:
     """Time every peer and arrangement between passes of the baseline, and print a line each."""
     (usual,) = baseline.arrangements
-    stack = Bench(data, baseline, usual, timing)
+    panels = Bench(data, baseline, usual, timing)
     baselines: list[float] = []
     for peer in peers:
         for arrangement in peer.arrangements:
             bench = Bench(data, peer, arrangement, timing)
-            beside, times = [stack.trial_epoch()], []
+            beside, times = [panels.trial_epoch()], []
             for _ in range(timing.repetitions):
                 times.append(bench.trial_epoch())
-                beside.append(stack.trial_epoch())
+                beside.append(panels.trial_epoch())
             bench.close()
             baselines += beside
             ratios = [
@@ -135,7 +167,7 @@ def compare(data: Data, baseline: Peer, peers: list[Peer], *, timing: Timing, ta
                 for seconds, pair in zip(times, pairwise(beside), strict=True)
             ]
             print_line(table, peer, arrangement, times, f"{Spread.of(ratios):.2f}")
-    stack.close()
+    panels.close()
     if baselines:
         print_line(table, baseline, usual, baselines, "1")
 
@@ -162,9 +194,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, help="folder that holds CIFAR-10")
     parser.add_argument("--only", default="", help="lines whose name holds this text")
     parser.add_argument(
-        "--processes", action="store_true", help="stacks in processes, not in threads"
-    )
-    parser.add_argument(
         "--epochs", type=int, help="epochs timed per repetition; unless given 2, or 1 if small"
     )
     parser.add_argument(
@@ -172,7 +201,7 @@ def options() -> argparse.Namespace:
         action="store_true",
         help=f"count computing seconds over {CORES} cores: for a busy machine",
     )
-    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--repetitions", type=int, help="unless given 3, or 1 if small")
     return parser.parse_args()
 
 
@@ -181,25 +210,21 @@ def main() -> None:
     asked = options()
     data = load(asked.data_dir, SMALL_TRAINING_ROWS if asked.small else TRAINING_ROWS)
     epochs = asked.epochs or (1 if asked.small else 2)
-    timing = Timing(asked.repetitions, epochs, asked.cpu_time)
-    baseline, *others = (
-        stacks(slots, *sizes, processes=asked.processes)
-        for slots, *sizes in ((25,), (32,), (50,), (25, (50,)))
-    )
-    chosen = [peer for peer in (*others, *PEERS) if asked.only in peer.name]
+    timing = Timing(asked.repetitions or (1 if asked.small else 3), epochs, asked.cpu_time)
+    chosen = [peer for peer in PEERS if asked.only in peer.name]
     missing = {p.package for p in chosen if p.package and not installed(p.package)}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print(machine("optuna", "torch", "scikit-learn"))
     print(
-        f"{len(data.training.labels):,} training rows of {data.name}, {asked.repetitions} "
+        f"{len(data.training.labels):,} training rows of {data.name}, {timing.repetitions} "
         f"repetitions of {epochs} timed epochs each: median and range of "
         f"{'computing' if asked.cpu_time else 'passing'} time per trial-epoch.\n"
-        f"A ratio is how many times as long a line takes as {baseline.name}, beside it.\n"
+        f"A ratio is how many times as long a line takes as {OURS.name}, beside it.\n"
     )
     table = Table(way=-36, processes_x_threads=19, trials=6, ms=22, ratio=20, aim=6)
     with threadpool_limits(1):
         present = [peer for peer in chosen if peer.package not in missing]
-        compare(data, baseline, present, timing=timing, table=table)
+        compare(data, OURS, present, timing=timing, table=table)
     for package in sorted(missing):
         left_out = ", ".join(f"'{peer.name}'" for peer in chosen if peer.package == package)
         print(

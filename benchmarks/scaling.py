@@ -2,8 +2,8 @@
 
     python benchmarks/scaling.py [--small]
 
-Trials are short, two epochs of the embedded digits, so what is seen is the cost around the
-training: asking, recording, tracking, figures. Rows and slots grow on random features.
+Trials are short, three epochs of a few random rows, so what is seen is the cost around the
+training: asking, recording, tracking, figures. Then rows grow, and slots.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 from measuring import Table, machine
-from runs import Ran, run
+from runs import run
 
 FEATURES, CLASSES = 256, 10
+FEW_ROWS = 2_000
 
 
 def random_features(folder: str, rows: int) -> str:
@@ -33,25 +34,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--small", action="store_true", help="fewer trials and rows")
     small = parser.parse_args().small
+    few_trials = 20 if small else 50
     print(f"{machine('optuna', 'mlflow')}\n")
     table = Table(what=-8, size=8, seconds=8, ms_a_trial=12, MB=6, parts=-80)
 
-    def line(what: str, size: int, trials: int, ran: Ran) -> None:
-        parts = ", ".join(f"{name} {share} %" for name, share in ran.parts.items())
+    def line(what: str, size: int, data: str, trials: int, *options: str) -> None:
+        ran = run("--data", data, "--epochs", "3", "--trials", str(trials), *options)
         ms = f"{1e3 * ran.seconds / trials:.0f}"
-        table.line(what, size, f"{ran.seconds:.1f}", ms, f"{ran.megabytes:.0f}", parts)
+        table.line(what, size, f"{ran.seconds:.1f}", ms, f"{ran.megabytes:.0f}", ran.shares)
 
-    for trials in (50, 150) if small else (50, 500, 2_000):
-        ran = run("--data", "digits", "--epochs", "2", "--trials", str(trials))
-        line("trials", trials, trials, ran)
     with tempfile.TemporaryDirectory() as folder:
-        for rows in (2_000, 20_000) if small else (2_000, 20_000, 200_000):
-            file = random_features(folder, rows)
-            line("rows", rows, 50, run("--data", file, "--epochs", "5", "--trials", "50"))
-        for slots in (2, 50) if small else (1, 5, 10, 25, 50, 100):
-            trials = max(50, slots)
-            options = ("--epochs", "5", "--trials", str(trials), "--slots", str(slots))
-            line("slots", slots, trials, run("--data", file, *options))
+        few = random_features(folder, FEW_ROWS)
+        for trials in (few_trials, 60) if small else (few_trials, 500, 2_000):
+            line("trials", trials, few, trials)
+        for rows in (20_000,) if small else (20_000, 200_000):
+            line("rows", rows, random_features(folder, rows), few_trials)
+        for slots in (2,) if small else (1, 5, 10, 25, 50, 100):
+            line("slots", slots, few, max(few_trials, slots), "--slots", str(slots))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import sqlite3
 from collections import Counter
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,19 +17,17 @@ from urllib.parse import unquote, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VOLATILE = (
-    *("mlflow.parentRunId", "sweep.attempt", "sweep.run_key", "sweep.study_id"),
-    *("mlflow.log-model.history",),
-)
-"""Tags that name what is another one in every folder, or how often a trial had to begin."""
-OWN = ("sweep:mlflow_run_id", "sweep:attempt", "sweep:letter")
-"""And the same of what Optuna's store records of a trial."""
+VOLATILE = ("mlflow.parentRunId", "sweep.run_key", "sweep.study_id", "mlflow.log-model.history")
+"""Tags that name what is another one in every folder."""
+TIMES_OF_DAY = ("times", "began", "ended")
+"""And what a trial's record says of that kind."""
 
 
 class Stores:
-    """The record of a folder's studies in Optuna's store, and its copy in MLflow's."""
+    """The record of a folder's one study in Optuna's store, and its copy in MLflow's."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.optuna = folder / "mlruns" / "optuna.db"
         self.mlflow = folder / "mlruns" / "mlflow.db"
 
@@ -41,6 +41,13 @@ class Stores:
             return "before the first trial"
         return "while trials trained" if states["RUNNING"] else "between trials"
 
+    def training(self) -> tuple[float, float]:
+        """Return when the first trial began and when the last one ended, in seconds since 1970."""
+        query = "SELECT min(datetime_start), max(datetime_complete) FROM trials"
+        with _copied(self.optuna) as optuna:
+            ((first, last),) = _rows(optuna, query)
+        return datetime.fromisoformat(first).timestamp(), datetime.fromisoformat(last).timestamp()
+
     def trials(self) -> dict[int, Any]:
         """Return by number each trial's state, setting, values and what was recorded of it."""
         tables = {
@@ -48,6 +55,7 @@ class Stores:
             "value": "SELECT trial_id, objective, value FROM trial_values",
             "course": "SELECT trial_id, step, intermediate_value FROM trial_intermediate_values",
             "known": "SELECT trial_id, key, value_json FROM trial_user_attributes",
+            "queued": "SELECT trial_id, key, value_json FROM trial_system_attributes",
         }
         with _copied(self.optuna) as optuna:
             found: dict[int, dict[str, Any]] = {
@@ -60,9 +68,23 @@ class Stores:
                 for trial, key, value in _rows(optuna, query):
                     found[trial].setdefault(name, {})[key] = value
         for each in found.values():
-            for key in OWN:
-                each.get("known", {}).pop(key, None)
+            recorded = json.loads(each.pop("known", {}).get("sweep", "{}"))
+            each["record"] = {
+                key: value for key, value in recorded.items() if key not in TIMES_OF_DAY
+            }
         return {each["number"]: each for each in found.values()}
+
+    def budgets(self) -> list[tuple[int, int]]:
+        """Return from which pass on the study was to have how many trials."""
+        query = "SELECT value_json FROM study_user_attributes WHERE key = 'sweep:budgets'"
+        with _copied(self.optuna) as optuna:
+            ((found,),) = _rows(optuna, query)
+        return [(at_pass, trials) for at_pass, trials in json.loads(found)]
+
+    def left(self) -> list[str]:
+        """Return the files that wait for MLflow, and the checkpoints."""
+        places = (self._folder / "mlruns" / name for name in ("pending", "checkpoints"))
+        return [str(path) for place in places for path in place.rglob("*") if path.is_file()]
 
     def runs(self) -> dict[str, Any]:
         """Return by name each live run's status, parameters, tags, points and files."""
@@ -84,6 +106,7 @@ class Stores:
                 "runs": len(runs),
                 "points": sum(len(run["points"]) for run in runs.values()),
                 "files": sum(len(run["files"]) for run in runs.values()),
+                "champions": len(self.champion()),
             }
         )
 
@@ -97,6 +120,10 @@ def _runs(mlflow: sqlite3.Connection) -> dict[str, Any]:
     for run, name, status, uri in live:
         points = _rows(mlflow, "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid=?", run)
         tags = dict(_rows(mlflow, "SELECT key, value FROM tags WHERE run_uuid=?", run))
+        inputs = (
+            "SELECT name, digest FROM inputs JOIN datasets ON source_id = dataset_uuid "
+            "WHERE destination_id=?"
+        )
         latest = "SELECT key, step, value FROM latest_metrics WHERE run_uuid=?"
         parameters = dict(_rows(mlflow, "SELECT key, value FROM params WHERE run_uuid=?", run))
         found[f"{name} of {Counter(found)[name]}" if name in found else name] = {
@@ -105,6 +132,7 @@ def _runs(mlflow: sqlite3.Connection) -> dict[str, Any]:
             "tags": {key: value for key, value in tags.items() if key not in VOLATILE},
             "points": sorted(points),
             "latest": sorted(_rows(mlflow, latest, run)),
+            "inputs": sorted(_rows(mlflow, inputs, run)),
             "files": _files(Path(unquote(urlsplit(uri).path))),
         }
     return found
@@ -116,7 +144,7 @@ def differences(expected: Stores, found: Stores) -> list[str]:
     lines += _compare("run", expected.runs(), found.runs())
     if expected.champion() != found.champion():
         lines.append(f"champion {expected.champion()} -> {found.champion()}")
-    return lines
+    return lines + [f"{path} is left" for path in found.left()]
 
 
 def _compare(kind: str, expected: dict[Any, Any], found: dict[Any, Any]) -> list[str]:

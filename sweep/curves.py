@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from sweep_model.reference import EpochResult
+    from sweep_model.training import EpochResult
 
 Curves: TypeAlias = dict[str, list[float]]
 """For each metric its value after every epoch: index i is epoch i + 1."""
@@ -18,8 +18,18 @@ METRICS = tuple(
 def point(result: EpochResult) -> dict[str, float]:
     """Return one epoch's value of every metric, by its name."""
     return {
-        f"{rows}/{quantity}": getattr(evaluation, quantity)
-        for rows, evaluation in (("train", result.train), ("val", result.val))
+        f"{rows}/{quantity}": getattr(result.evaluations[rows], quantity)
+        for rows in ("train", "val")
+        for quantity in ("loss", "cost", "accuracy")
+    }
+
+
+def final_metrics(result: EpochResult) -> dict[str, float]:
+    """Return what the last epoch came to on all training rows, e.g. `final/train_loss`."""
+    evaluations = result.evaluations
+    final = evaluations.get("final", evaluations["train"])  # the curve may be of all of them
+    return {
+        f"final/train_{quantity}": getattr(final, quantity)
         for quantity in ("loss", "cost", "accuracy")
     }
 

@@ -15,7 +15,8 @@ from sweep.errors import StoreUnreachableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+FULL = (*map(os.strerror, NO_ROOM), "database or disk is full")
 """What the system and SQLite say of it."""
 
 

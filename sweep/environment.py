@@ -21,11 +21,14 @@ def environment() -> Environment:
     import numpy as np  # noqa: F401 - loads the BLAS that is to be described
     from threadpoolctl import threadpool_info
 
+    from sweep_model.panels import KERNELS
+
     found = [info for info in threadpool_info() if info["user_api"] == "blas"]
     blas = sorted({f"{i['internal_api']} {i['version']} {i['architecture']}" for i in found})
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
+        "kernels": str(KERNELS),
         "blas": "; ".join(blas) or "unknown",
         "blas_threads": str(BLAS_THREADS),
         "machine": f"{platform.system()} {platform.machine()}",

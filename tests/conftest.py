@@ -1,50 +1,116 @@
-"""What every test shares: no user's folders or settings, and a store that is quick to make."""
+"""What every test shares: nothing of the user's own, stores that are quick to make, and data."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager
+import sqlite3
+import sys
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import settings
 
+from sweep.workspace import Workspace
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from click.testing import Result
+    from optuna.storages import BaseStorage
 
-    from sweep.study.loop import StudyLoop
-    from sweep.study.opening import OpenStudy
+    from sweep.analysis.session import Session
+    from sweep.config import StudyConfig
+    from sweep.data import Prepared
+    from sweep.search.plan import Plan
+    from sweep.search.record import StudyRecord
+    from sweep.search.trials import TrialRecord
     from sweep.tracking.tracker import Tracker
 
-# The same examples on every machine; a slow one must not fail a test.
-settings.register_profile("sweep", deadline=None, derandomize=True)
-settings.load_profile("sweep")
+settings.register_profile("default", deadline=None, max_examples=25)
+settings.register_profile("ci", deadline=None, max_examples=200, print_blob=True)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default")
+)
 
-
-ADDRESS = "MLFLOW_TRACKING_URI"
+OUTSIDE = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "SWEEP_DATA_DIR", "NO_COLOR")
 
 
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch, tmp_path_factory):
-    for name in ("SWEEP_DATA_DIR", "MLFLOW_RUN_ID", "NO_COLOR"):
+    for name in OUTSIDE:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    os.environ.pop(ADDRESS, None)
-    yield
-    os.environ.pop(ADDRESS, None)  # mlflow.set_tracking_uri leaves it behind, for later fixtures
+
+
+# Stores and working folders
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow_database(tmp_path_factory) -> Path:
+    """Return a database as MLflow makes it: 2 s of migrations, 0.05 s to copy."""
+    from sweep.tracking.making import make_tables
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    make_tables(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def empty_optuna_database(tmp_path_factory) -> Path:
+    """Return a database as Optuna makes it."""
+    from sweep.search.storage import create_storage
+
+    workspace = Workspace(tmp_path_factory.mktemp("optuna"))
+    create_storage(workspace).engine.dispose()
+    return workspace.optuna_database
+
+
+@pytest.fixture(scope="session")
+def furnish(empty_mlflow_database, empty_optuna_database) -> Callable[[Path], Workspace]:
+    """Return a function that puts both empty stores into a folder."""
+
+    def make(root: Path) -> Workspace:
+        workspace = Workspace(root)
+        workspace.folder.mkdir(exist_ok=True)
+        shutil.copy(empty_mlflow_database, workspace.mlflow_database)
+        shutil.copy(empty_optuna_database, workspace.optuna_database)
+        return workspace
+
+    return make
+
+
+@pytest.fixture
+def workspace(tmp_path, furnish) -> Iterator[Workspace]:
+    """Return a workspace with both stores, which are empty; the working folder is another."""
+    yield furnish(tmp_path)
+    _forget_stores()
+
+
+@pytest.fixture
+def in_workspace(workspace) -> Iterator[Workspace]:
+    """Return a workspace with both stores, entered: for commands."""
+    with _entered(workspace):
+        yield workspace
+
+
+@pytest.fixture
+def tracker(workspace) -> Tracker:
+    """Return the experiment `tiny` of the workspace."""
+    from sweep.tracking.tracker import Tracker
+
+    return Tracker("tiny", workspace)
 
 
 @contextmanager
-def _entered(folder: Path) -> Iterator[None]:
+def _entered(workspace: Workspace) -> Iterator[None]:
     """Work in a folder, and let MLflow forget the one before: it keeps relative addresses open."""
     before = Path.cwd()
-    os.chdir(folder)
+    os.chdir(workspace.root)
     _forget_stores()
     try:
         yield
@@ -54,12 +120,16 @@ def _entered(folder: Path) -> Iterator[None]:
 
 
 def _forget_stores() -> None:
+    """Close MLflow's databases, which it keeps open by their addresses."""
+    if "mlflow" not in sys.modules:
+        return
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Models
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Runs
     from mlflow.tracking._model_registry.registry import ModelRegistryStoreRegistry
     from mlflow.tracking._tracking_service.registry import TrackingStoreRegistry
+    from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
-    os.environ.pop("MLFLOW_TRACKING_URI", None)  # mlflow.set_tracking_uri leaves it behind
+    _artifact_repos_cache.clear()  # by run, of which a copied store has the same
     for registry in (ModelRegistryStoreRegistry, TrackingStoreRegistry):
         registry._get_store_with_resolved_uri.cache_clear()
     for store in (Models, Runs):
@@ -68,83 +138,12 @@ def _forget_stores() -> None:
         store._engine_map.clear()
 
 
-@pytest.fixture(scope="session")
-def empty_mlflow_database(tmp_path_factory) -> Path:
-    """Return a database as MLflow makes it: 2 s of migrations, 0.05 s to copy."""
-    from sweep.tracking.tracker import _client
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    _client(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def workspace(tmp_path, empty_mlflow_database) -> Iterator[Path]:
-    """Return an empty working folder, entered, whose MLflow store is made already."""
-    (tmp_path / "mlruns").mkdir()
-    shutil.copy(empty_mlflow_database, tmp_path / "mlruns" / "mlflow.db")
-    with _entered(tmp_path):
-        yield tmp_path
-
-
-def _must_not_be_opened(_: object) -> None:
-    raise AssertionError("the search opened the test rows")
-
-
-@pytest.fixture(scope="session")
-def finished_study(tmp_path_factory, empty_mlflow_database) -> Path:
-    """Return a folder with the study `digits-softmax` of 6 trials, 2 epochs; tests only read it."""
-    from sweep.cli import main
-
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "mlruns").mkdir()
-    shutil.copy(empty_mlflow_database, folder / "mlruns" / "mlflow.db")
-    with _entered(folder), pytest.MonkeyPatch.context() as sealed:
-        sealed.setattr("sweep.data.digits.Digits.test", _must_not_be_opened)
-        done = CliRunner().invoke(
-            main, ["run", "--data", "digits", "--trials", "6", "--epochs", "2"]
-        )
-    assert done.exit_code == 0, done.output
-    return folder
-
-
-@pytest.fixture
-def in_finished_study(finished_study) -> Iterator[Path]:
-    """Enter the finished study's folder."""
-    with _entered(finished_study):
-        yield finished_study
-
-
-@pytest.fixture
-def in_copied_study(finished_study, tmp_path) -> Iterator[Path]:
-    """Enter a copy of the finished study's folder, to change its stores."""
-    shutil.copytree(finished_study / "mlruns", tmp_path / "mlruns")
-    with _entered(tmp_path):
-        yield tmp_path
-
-
-@pytest.fixture
-def at_home(monkeypatch) -> None:
-    """Let a copied study's files lie in the copy: MLflow has the full name of where they lay."""
-    from sweep.study.storage import FOLDER
-    from sweep.tracking.tracker import Tracker
-
-    monkeypatch.setattr(Tracker, "files_in", lambda _: FOLDER.resolve() / "artifacts")
+# Data
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(20230401)
-
-
-@pytest.fixture
-def invoke() -> Callable[..., Result]:
-    """Return a function that runs a command of `sweep` in this process."""
-    from sweep.cli import main
-
-    return lambda *arguments: CliRunner().invoke(
-        main, [str(argument) for argument in arguments], prog_name="sweep"
-    )
 
 
 @pytest.fixture(scope="session")
@@ -162,20 +161,234 @@ def tiny_npz(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture
-def tiny_study(workspace, tiny_npz) -> Callable[..., StudyLoop]:  # noqa: ARG001 - enters the folder
-    """Return a function that begins the study `tiny-softmax` and makes its loop, not yet run."""
-    from sweep.layout import LayoutChoice
-    from sweep.study.listener import Listener
-    from sweep.study.loop import StudyLoop
-    from sweep.study.opening import begin_study
-    from sweep.study.plan import Plan
-    from sweep.study.storage import create_storage
-    from sweep.timings import Timings
-    from sweep.tracking.tracker import Tracker
+@pytest.fixture(scope="session")
+def image_npz(tmp_path_factory) -> Path:
+    """Return a data set of images, 3 x 4 in grey: 60 rows in 3 classes, 12 for validation."""
+    draws = np.random.default_rng(11)
+    labels = np.repeat(np.arange(3), 20)
+    rows = draws.normal(size=(60, 12)) * 40 + 128 + 60 * np.eye(3, 12)[labels]
+    path = tmp_path_factory.mktemp("images") / "images.npz"
+    pixels = rows.clip(0, 255).astype(np.uint8).reshape(60, 3, 4, 1)
+    np.savez(path, X=pixels, y=labels, X_test=pixels[::10], y_test=labels[::10])
+    return path
 
-    def begin(**changes: object) -> StudyLoop:
-        options = {
+
+@pytest.fixture(scope="session")
+def prepare_tiny() -> Callable[[bool], Prepared]:
+    """Return a function that prepares 45 training and 15 validation rows, images of 3 x 4."""
+    from sweep.data import Dataset, Split, prepare
+
+    def make(mirrored: bool) -> Prepared:  # noqa: FBT001
+        rng = np.random.default_rng(7)
+        labels = np.arange(60) % 3
+        rows = rng.normal(size=(3, 12))[labels] + rng.normal(size=(60, 12))
+        dataset = Dataset(
+            name="tiny",
+            rows=rows.astype(np.float32),
+            labels=labels,
+            class_names=("ant", "bee", "cat"),
+            image_shape=(1, 3, 4),
+        )
+        split = Split(train=np.arange(45), val=np.arange(45, 60))
+        return prepare(dataset, split, mirrored=mirrored)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_data(prepare_tiny) -> Prepared:
+    """Return 45 training and 15 validation rows of 3 classes, images of 3 x 4, for panels."""
+    return prepare_tiny(True)
+
+
+@pytest.fixture(scope="session")
+def tiny_pixels(prepare_tiny) -> Prepared:
+    """Return the rows of `tiny_data` in pixel order, for the reference trainer."""
+    return prepare_tiny(False)
+
+
+# Studies and trials
+
+
+@pytest.fixture(scope="session")
+def make_config() -> Callable[..., StudyConfig]:
+    """Return a function that makes the config of a study `tiny-LOSS`, some of it changed."""
+    from sweep.config import DataConfig, StudyConfig
+    from sweep.space import DEFAULT_SPACES
+
+    data = DataConfig(
+        source="/data/tiny.npz",
+        directory=None,
+        name="tiny",
+        val_size=15,
+        split_seed=0,
+        data_digest="d" * 64,
+        split_digest="5" * 64,
+    )
+
+    def make(**changes: Any) -> StudyConfig:
+        loss = changes.get("loss", "softmax")
+        usual: dict[str, Any] = {
+            "study": f"tiny-{loss}",
+            "loss": loss,
+            "epochs": 6,
+            "seed": 0,
+            "sampler": "tpe",
+            "pruner": "halving",
+            "objective": "val-accuracy",
+            "data": data,
+            "space": DEFAULT_SPACES.get(loss),
+            "slots": 8,
+            "lanes": 4,
+        }
+        return StudyConfig(**{**usual, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_trial() -> Callable[..., TrialRecord]:
+    """Return a function that makes a trial on record by hand.
+
+    `values` are its validation accuracies, epoch by epoch; the losses are 1 less each, unless
+    `losses` says otherwise. It has the baseline's setting, with `params` in place of some of it.
+    """
+    from sweep.curves import METRICS
+    from sweep.environment import environment
+    from sweep.search.trials import Status, TrialRecord
+    from sweep.space import BASELINES
+
+    def make(
+        number: int = 0,
+        values: tuple[float, ...] | list[float] = (0.5,),
+        *,
+        losses: list[float] | None = None,
+        status: str = "complete",
+        params: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> TrialRecord:
+        losses = [1 - value for value in values] if losses is None else losses
+        curves = {
+            metric: list(values if metric.endswith("accuracy") else losses) for metric in METRICS
+        }
+        began = 1_700_000_000_000 + 1000 * number
+        times = [began + 10 * epoch for epoch in range(1, len(values) + 1)]
+        ended = status != "running"
+        usual: dict[str, Any] = {
+            "number": number,
+            "index": number,
+            "params": {**BASELINES["softmax"], **(params or {})},
+            "first_pass": 0,
+            "status": Status(status),
+            "curves": curves if values else {},
+            "times": times,
+            "weights_digest": f"{number:064x}" if ended and status != "failed" else None,
+            "environment": environment() if ended else {},
+            "began": began,
+            "ended": began + 10 * len(values) if ended else None,
+        }
+        return TrialRecord(**{**usual, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def put_on_record() -> Callable[..., StudyRecord]:
+    """Return a function that begins a study in a folder, with trials made by hand.
+
+    Their numbers must be 0, 1, 2 and so on.
+    """
+    from sweep.search.record import begin_study
+    from sweep.search.trials import Status
+
+    def put(
+        root: Path, storage: BaseStorage, config: StudyConfig, trials: Sequence[TrialRecord]
+    ) -> StudyRecord:
+        study = begin_study(config, storage, Workspace(root))
+        for trial in trials:
+            assert study.begin(trial, None) == trial.number
+            if trial.status != Status.RUNNING:
+                study.end(trial)
+        return study
+
+    return put
+
+
+@pytest.fixture
+def make_study(tmp_path, make_config, put_on_record) -> Callable[..., StudyRecord]:
+    """Return a function that puts a study on record, in memory; see `put_on_record`."""
+    from optuna.storages import InMemoryStorage
+
+    storage = InMemoryStorage()
+
+    def make(config: StudyConfig | None = None, trials: Sequence[TrialRecord] = ()) -> StudyRecord:
+        return put_on_record(tmp_path, storage, config or make_config(), trials)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def search() -> Callable[..., StudyRecord]:
+    """Return a function that runs a study on record, without MLflow, to so many finished trials."""
+    from sweep.engine import LocalEngine
+    from sweep.search.checkpoint import Checkpoints
+    from sweep.search.interrupts import Interrupts
+    from sweep.search.listener import Listener
+    from sweep.search.runner import Runner
+    from sweep.timings import Timings
+
+    class Nobody:
+        def update(self, trials: object) -> None:
+            pass
+
+    def run(
+        study: StudyRecord,
+        data: Prepared,
+        trials: int,
+        *,
+        workers: int = 1,
+        interrupts: Interrupts | None = None,
+        listener: Listener | None = None,
+        engine_class: type[LocalEngine] = LocalEngine,
+    ) -> StudyRecord:
+        config, workspace, timings = study.config, study.workspace, Timings()
+        engine = engine_class(
+            data,
+            loss=config.loss,
+            lanes=config.lanes,
+            train_curve=config.train_curve,
+            workers=workers,
+            timings=timings,
+        )
+        with engine:
+            Runner(
+                config,
+                data,
+                record=study,
+                engine=engine,
+                checkpoints=Checkpoints(
+                    workspace.checkpoint(study.name), study.identity, lambda _: None
+                ),
+                pending=workspace.pending(study.name),
+                mirror=Nobody(),
+                listener=listener or Listener(),
+                timings=timings,
+            ).run(trials, interrupts or Interrupts())
+        return study
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def plan_tiny(tiny_npz) -> Callable[..., Plan]:
+    """Return a function that plans the study `tiny-softmax` of `tiny_npz`.
+
+    Its arguments are what `sweep run` takes; every trial is trained in full unless they say else.
+    """
+    from sweep.search.plan import Plan
+
+    def make(**changes: Any) -> Plan:
+        options: dict[str, Any] = {
             "loss": "softmax",
             "epochs": 2,
             "seed": 0,
@@ -188,125 +401,160 @@ def tiny_study(workspace, tiny_npz) -> Callable[..., StudyLoop]:  # noqa: ARG001
             "sampler": "random",
             "pruner": "none",
             "objective": "val-accuracy",
+            "train_curve": "sample",
             "study_name": None,
+            "slots": None,
         }
-        layout = LayoutChoice(slots=1)
-        plan = Plan(**({**options, "layout": layout} | changes))
-        settings, data = plan.settle(plan.open_source(), trials=6)
-        study = begin_study(settings, create_storage(), plan.layout)
-        return StudyLoop(study, data, Tracker("tiny"), Listener(), Timings())
-
-    return begin
-
-
-@pytest.fixture(scope="session")
-def tiny_data():
-    """Return 45 training and 15 validation rows of 12 features, images of 3 x 4, in 3 classes."""
-    from sweep.data import Dataset, Split, prepare
-
-    rng = np.random.default_rng(7)
-    labels = np.arange(60) % 3
-    rows = rng.normal(size=(3, 12))[labels] + rng.normal(size=(60, 12))
-    dataset = Dataset(
-        name="tiny",
-        rows=rows.astype(np.float32),
-        labels=labels,
-        class_names=("ant", "bee", "cat"),
-        image_shape=(1, 3, 4),
-    )
-    return prepare(dataset, Split(train=np.arange(45), val=np.arange(45, 60)))
-
-
-@pytest.fixture(scope="session")
-def make_settings():
-    """Return a function that makes the settings of a study `tiny-softmax`, some of them changed."""
-    from sweep.layout import Layout
-    from sweep.settings import DataChoice, Settings
-    from sweep.space import DEFAULT_SPACES
-
-    choice = DataChoice(
-        source="/data/tiny.npz",
-        directory=None,
-        name="tiny",
-        val_size=15,
-        split_seed=0,
-        data_digest="d" * 64,
-        split_digest="5" * 64,
-    )
-
-    def make(**changes):
-        loss = changes.get("loss", "softmax")
-        standard = {
-            "study": f"tiny-{loss}",
-            "loss": loss,
-            "epochs": 6,
-            "seed": 0,
-            "sampler": "tpe",
-            "pruner": "median",
-            "objective": "val-accuracy",
-            "data": choice,
-            "space": DEFAULT_SPACES.get(loss),
-            "layout": Layout(slots=2, width=2, workers=1),
-        }
-        return Settings(**{**standard, **changes})
+        return Plan(**{**options, **changes})
 
     return make
 
 
 @pytest.fixture
-def in_both_stores() -> Callable[[OpenStudy, Tracker], None]:
-    """Return a check that each trial of the study has one MLflow run that says the same."""
-    from sweep.study import attributes
-    from sweep.study.ending import Ending
+def run_tiny(workspace, plan_tiny) -> Callable[..., Session]:
+    """Return a function that runs the study `tiny-softmax` in the workspace, MLflow and all.
 
-    def check(study: OpenStudy, tracker: Tracker) -> None:
-        (parent,) = tracker.runs(role="study", study=study.name)
-        runs = tracker.runs(role="trial", study=study.name)
-        assert sorted(int(run.data.tags["sweep.trial"]) for run in runs) == [
-            trial.number for trial in study.trials()
-        ]
+    Its arguments are what `sweep run` takes, and `trials` of the study.
+    """
+    from sweep.analysis.session import run_study
+    from sweep.search.listener import Listener
+    from sweep.timings import Timings
+    from sweep.tracking.tracker import Tracker
+
+    def run(
+        trials: int = 6,
+        *,
+        listener: Listener | None = None,
+        seconds: float | None = None,
+        **changes: Any,
+    ) -> Session:
+        plan = plan_tiny(**changes)
+        config, data = plan.settle(plan.open_source(), trials=trials)
+        return run_study(
+            config,
+            data,
+            workspace,
+            Tracker(config.data.name, workspace),
+            trials=trials,
+            kept=plan.kept,
+            seconds=seconds,
+            workers=1,
+            listener=listener or Listener(),
+            timings=Timings(),
+        )
+
+    return run
+
+
+def _must_not_be_opened(_: object) -> None:
+    raise AssertionError("the search opened the test rows")
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory, furnish) -> Workspace:
+    """Return a workspace with `digits-softmax`: 6 trials of 2 epochs, by halving; only to read."""
+    from sweep.cli import main
+
+    workspace: Workspace = furnish(tmp_path_factory.mktemp("finished"))
+    with _entered(workspace), pytest.MonkeyPatch.context() as sealed:
+        sealed.setattr("sweep.data.digits.Digits.test", _must_not_be_opened)
+        done = CliRunner().invoke(
+            main, ["run", "--data", "digits", "--trials", "6", "--epochs", "2"]
+        )
+    assert done.exit_code == 0, done.output
+    return workspace
+
+
+@pytest.fixture
+def in_finished_study(finished_study) -> Iterator[Workspace]:
+    """Enter the finished study's folder."""
+    with _entered(finished_study):
+        yield finished_study
+
+
+@pytest.fixture
+def copied_study(finished_study, tmp_path) -> Iterator[Workspace]:
+    """Return a copy of the finished study's folder, to change its stores."""
+    shutil.copytree(finished_study.folder, tmp_path / "mlruns")
+    copy = Workspace(tmp_path)
+    _move_artifacts(copy.mlflow_database, str(finished_study.root), str(copy.root))
+    yield copy
+    _forget_stores()
+
+
+@pytest.fixture
+def in_copied_study(copied_study) -> Iterator[Workspace]:
+    """Enter a copy of the finished study's folder."""
+    with _entered(copied_study):
+        yield copied_study
+
+
+def _move_artifacts(database: Path, old: str, new: str) -> None:
+    """Let a copied store say where its files are now: it has their full names."""
+    columns = (
+        ("experiments", "artifact_location"),
+        ("runs", "artifact_uri"),
+        ("logged_models", "artifact_location"),
+        ("model_versions", "storage_location"),
+        ("model_versions", "source"),
+    )
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for table, column in columns:
+            connection.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",  # noqa: S608
+                (old, new),
+            )
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Result]:
+    """Return a function that runs a command of `sweep` in this process."""
+    from sweep.cli import main
+
+    return lambda *arguments: CliRunner().invoke(
+        main, [str(argument) for argument in arguments], prog_name="sweep"
+    )
+
+
+@pytest.fixture
+def in_both_stores() -> Callable[[StudyRecord, Tracker], None]:
+    """Return a check that each trial of the study has one MLflow run that says the same."""
+
+    def check(study: StudyRecord, tracker: Tracker) -> None:
+        (parent,) = tracker.runs(role="study", **study.tags)
+        runs = tracker.runs(role="trial", **study.tags)
+        numbers = sorted(int(run.data.tags["sweep.trial"]) for run in runs)
+        assert numbers == [trial.number for trial in study.trials()]
         for run in runs:
-            trial = study.trials()[int(run.data.tags["sweep.trial"])]
-            known, tags = trial.user_attrs, run.data.tags
-            ending = Ending(known[attributes.ENDING])
-            assert trial.state == ending.state
-            assert run.info.status == ending.mlflow_status
-            assert tags["sweep.ending"] == ending
-            assert tags.get("sweep.reason", "") == known[attributes.REASON]
+            trial, tags = study.trial(int(run.data.tags["sweep.trial"])), run.data.tags
+            assert run.info.status == trial.status.mlflow
+            assert tags["sweep.status"] == trial.status
+            assert tags.get("sweep.reason", "") == trial.reason
             assert tags["mlflow.parentRunId"] == parent.info.run_id
             assert tags["mlflow.runName"] == f"trial-{trial.number:03d}"
+            assert tags.get("sweep.weights_digest") == trial.weights_digest
             for name, value in trial.params.items():
                 assert float(run.data.params[name]) == value
-            for metric, curve in known.get(attributes.CURVES, {}).items():
+            for metric, curve in trial.curves.items():
                 points = tracker.client.get_metric_history(run.info.run_id, metric)
-                assert [(point.step, point.value) for point in points] == list(
-                    enumerate(curve, start=1)
-                )
+                assert [(p.step, p.value, p.timestamp) for p in points] == [
+                    (epoch, value, when)
+                    for epoch, (value, when) in enumerate(
+                        zip(curve, trial.times, strict=True), start=1
+                    )
+                ]
 
     return check
 
 
 @pytest.fixture
-def no_figures(monkeypatch) -> None:
-    """Draw and register nothing: for tests of a study's course."""
-    monkeypatch.setattr("sweep.study.loop.log_overview", lambda *_: None)
-    monkeypatch.setattr("sweep.study.conclusion.log_overview", lambda *_: None)
-    monkeypatch.setattr("sweep.study.conclusion.crown_chosen", lambda *_: None)
-    monkeypatch.setattr("sweep.study.training_run.curves_figure", lambda *_, **__: None)
-    monkeypatch.setattr("sweep.tracking.run.Run.figure", lambda *_: None)
+def outcome() -> Callable[[StudyRecord], list[object]]:
+    """Return a function that tells, by index, what an interruption must not change."""
 
-
-@pytest.fixture
-def outcome() -> Callable[[OpenStudy], list[object]]:
-    """Return a function that tells, by position, what an interruption must not change."""
-    from sweep.study import attributes
-    from sweep.study.position import settled
-
-    def tell(study: OpenStudy) -> list[object]:
-        names = (attributes.SEAT, attributes.CURVES, attributes.WEIGHTS_DIGEST, attributes.ENDING)
+    def tell(study: StudyRecord) -> list[object]:
         return [
-            (trial.params, trial.value, [trial.user_attrs[name] for name in names])
-            for trial in settled(study.trials())
+            (t.index, t.params, t.first_pass, t.status, t.reason, t.curves, t.weights_digest)
+            for t in sorted(study.trials(), key=lambda trial: trial.index)
         ]
 
     return tell

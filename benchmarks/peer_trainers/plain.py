@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from measuring import CLASSES, SHAPE
 
-from sweep_model.draws import Draws
 from sweep_model.losses import SOFTMAX
 from sweep_model.reference import train
+from sweep_model.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ ENDLESS = 1_000_000  # epochs
 
 
 class Plain:
-    """`sweep_model.reference`, which `sweep.objective` trains with."""
+    """`sweep_model.reference`, which `sweep.search.objective` trains with."""
 
     def __init__(self, data: Data, threads: int) -> None:
         if threads != 1:
@@ -33,13 +33,11 @@ class Plain:
         (setting,) = settings
         results = train(
             self._data.training,
-            self._data.validation,
-            setting,
+            {"train": self._data.training, "val": self._data.validation},
+            Training(hyperparameters=setting, epochs=ENDLESS),
             loss=SOFTMAX,
             classes=CLASSES,
-            epochs=ENDLESS,
-            draws=Draws(0),
             image_shape=SHAPE,
         )
-        for result in results:
-            yield [result.val.accuracy]
+        for result, _, _ in results:
+            yield [result.evaluations["val"].accuracy]

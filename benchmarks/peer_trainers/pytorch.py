@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from measuring import Data
 
     from sweep_model.hyperparameters import Hyperparameters
-    from sweep_model.results import Rows
+    from sweep_model.training import Rows
 
 EVALUATED_AT_ONCE = 1_000
 Batch: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"  # rows (m, d) and labels (m,)

@@ -23,7 +23,7 @@ class Peer:
     package : what must be installed for it beyond the project's own requirements.
     arrangements : (processes, threads of each) on two cores, the ones worth measuring.
     trials : how many a process trains at once.
-    aim : how many times longer it should take than the stacks, at least.
+    aim : how many times longer it should take than panels, at least.
     """
 
     name: str
@@ -46,22 +46,24 @@ class Peer:
         )
 
 
-def stacks(slots: int, batch_sizes: tuple[int, ...] = BATCH_SIZES, *, processes: bool) -> Peer:
-    """The way of this project: a stack of `slots` trials on each of two cores."""
+def panels(trainings: int, batch_sizes: tuple[int, ...] = BATCH_SIZES) -> Peer:
+    """The way of this project: some trainings at once, on two threads of one process."""
     sizes = "mixed batches" if len(batch_sizes) > 1 else f"batches of {batch_sizes[0]}"
     return Peer(
-        name=f"stacks of {slots}, {sizes}",
-        trainer="peer_trainers.stacked:Stacked",
-        arrangements=((2, 1),) if processes else ((1, 2),),
-        trials=slots if processes else 2 * slots,
+        name=f"panels, {trainings} trainings, {sizes}",
+        trainer="peer_trainers.side_by_side:SideBySide",
+        arrangements=((1, 2),),
+        trials=trainings,
         batch_sizes=batch_sizes,
     )
 
 
+OURS, *OTHERS_OF_OURS = (panels(16), panels(8), panels(48), panels(16, (50,)), panels(16, (100,)))
 PLAIN = Peer(name="NumPy loop", trainer="peer_trainers.plain:Plain")
 TORCH = Peer(name="", trainer="", package="torch")
 WIDE = replace(TORCH, trainer="peer_trainers.wide_pytorch:Wide")
 PEERS = (
+    *OTHERS_OF_OURS,
     replace(PLAIN, name="NumPy loop, no flips", flip_probability=0.0, aim=2),
     PLAIN,
     replace(

@@ -9,7 +9,7 @@ from measuring import CLASSES, SHAPE
 from sklearn.linear_model import SGDClassifier
 
 from sweep_model.losses import BCE
-from sweep_model.mirror import mirror
+from sweep_model.preprocessing import mirror
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from measuring import Data
 
     from sweep_model.hyperparameters import Hyperparameters
-    from sweep_model.results import Rows
+    from sweep_model.training import Rows
 
 
 class ScikitLearn:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sweep_model.arrays import Floats, Labels
     from sweep_model.hyperparameters import Hyperparameters
-    from sweep_model.results import Rows
+    from sweep_model.training import Rows
 
 
 class Textbook:

@@ -1,4 +1,4 @@
-"""Train one trial in the plainest way: the oracle that a faster engine is tested against."""
+"""Train one trial in the plainest way: the oracle that `sweep_model.panels` is tested against."""
 
 from __future__ import annotations
 
@@ -6,42 +6,40 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweep_model.cost import gradient, mean_loss, penalty
+from sweep_model.losses import gradient, mean_loss, penalty
 from sweep_model.metrics import accuracy
-from sweep_model.mirror import mirror
-from sweep_model.results import (
-    DivergedError,
+from sweep_model.preprocessing import check_images, mirror
+from sweep_model.rng import flips, initial_weights, row_order
+from sweep_model.training import (
     EpochResult,
     Evaluation,
-    Rows,
-    check_images,
-    check_rows,
-    refuse_divergence,
+    check_labels,
+    check_row_weights,
+    divergence,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sweep_model.arrays import Floats, ImageShape, Labels
-    from sweep_model.draws import Draws
-    from sweep_model.hyperparameters import Hyperparameters
     from sweep_model.losses import Loss
-
-__all__ = ["DivergedError", "EpochResult", "Evaluation", "Rows", "evaluate", "train"]
+    from sweep_model.training import Rows, Training
 
 
 def train(
-    training: Rows,
-    validation: Rows,
-    hyperparameters: Hyperparameters,
+    rows: Rows,
+    evaluation: Mapping[str, Rows],
+    training: Training,
     *,
     loss: Loss,
     classes: int,
-    epochs: int,
-    draws: Draws,
     image_shape: ImageShape | None = None,
-) -> Iterator[EpochResult]:
+) -> Iterator[tuple[EpochResult, Floats, Floats]]:
     """Mini-batch gradient descent on the cost, one shuffle and one set of flips per epoch.
+
+    Yields
+    ------
+    After each epoch its result on the `evaluation` sets, the weights (k, d) and the bias (k,).
 
     Raises
     ------
@@ -50,29 +48,40 @@ def train(
     DivergedError
         While iterating: the cost of an epoch, or a weight, is not finite.
     """
-    if epochs < 1:
-        raise ValueError(f"epochs must be 1 or more, got {epochs!r}")
-    check_rows(training, validation, classes)
-    check_images(training.rows.shape[1], hyperparameters.flip_probability, image_shape)
+    setting, features = training.hyperparameters, rows.rows.shape[1]
+    for name, one in [("training", rows), *evaluation.items()]:
+        check_labels(name, one.labels, classes)
+        if one.rows.shape[1] != features:
+            raise ValueError(f"{name} rows must be (n, {features}), got {one.rows.shape}")
+    check_row_weights(training.row_weights, len(rows.labels))
+    check_images(features, setting.flip_probability, image_shape)
 
-    def results() -> Iterator[EpochResult]:
-        l2 = hyperparameters.l2
-        weights = draws.initial_weights(classes, training.rows.shape[1])
+    def results() -> Iterator[tuple[EpochResult, Floats, Floats]]:
+        weights = initial_weights(training.seed, classes, features)
         bias: Floats = np.zeros(classes, dtype=np.float32)
-        for epoch in range(epochs):
-            rate = hyperparameters.rate(epoch)
-            batches = _batches(training, hyperparameters, draws, epoch, image_shape)
-            weights, bias = _descend(weights, bias, batches, rate=rate, l2=l2, loss=loss)
+        for epoch in range(training.epochs):
+            for batch, labels, shares in _batches(rows, training, epoch, image_shape):
+                if shares is not None and not shares.any():
+                    continue
+                with np.errstate(over="ignore", invalid="ignore"):  # seen by its cost, below
+                    down_weights, down_bias = gradient(
+                        weights, bias, batch, labels, l2=setting.l2, loss=loss, row_weights=shares
+                    )
+                    weights = weights - setting.rate(epoch) * down_weights
+                    bias = bias - setting.rate(epoch) * down_bias
             result = EpochResult(
                 epoch=epoch + 1,
-                learning_rate=rate,
-                train=evaluate(weights, bias, training, l2=l2, loss=loss),
-                val=evaluate(weights, bias, validation, l2=l2, loss=loss),
-                weights=weights.copy(),
-                bias=bias.copy(),
+                learning_rate=setting.rate(epoch),
+                evaluations={
+                    name: evaluate(weights, bias, one, l2=setting.l2, loss=loss)
+                    for name, one in evaluation.items()
+                },
             )
-            refuse_divergence(result)
-            yield result
+            finite = bool(np.isfinite(weights).all() and np.isfinite(bias).all())
+            error = divergence(result, finite=finite)
+            if error is not None:
+                raise error
+            yield result, weights.copy(), bias.copy()
 
     return results()
 
@@ -90,38 +99,22 @@ def evaluate(weights: Floats, bias: Floats, rows: Rows, *, l2: float, loss: Loss
 
 
 def _batches(
-    training: Rows,
-    hyperparameters: Hyperparameters,
-    draws: Draws,
-    epoch: int,
-    image_shape: ImageShape | None,
-) -> Iterator[tuple[Floats, Labels]]:
-    """The rows of one epoch, shuffled, some of them mirrored; the last batch may be short."""
-    n = len(training.rows)
-    order = draws.order(epoch, n)
-    flips = draws.flips(epoch, n, hyperparameters.flip_probability)
-    for start in range(0, n, hyperparameters.batch_size):
-        chosen = order[start : start + hyperparameters.batch_size]
-        rows = training.rows[chosen]
-        flipped = flips[chosen]
-        if image_shape is not None and flipped.any():
-            rows[flipped] = mirror(rows[flipped], image_shape)
-        yield rows, training.labels[chosen]
+    rows: Rows, training: Training, epoch: int, image_shape: ImageShape | None
+) -> Iterator[tuple[Floats, Labels, Floats | None]]:
+    """The batches of an epoch: rows (m, d), some of them mirrored, labels and row weights (m,).
 
-
-@np.errstate(over="ignore", invalid="ignore")  # divergence is found by its cost, after the epoch
-def _descend(
-    weights: Floats,
-    bias: Floats,
-    batches: Iterator[tuple[Floats, Labels]],
-    *,
-    rate: float,
-    l2: float,
-    loss: Loss,
-) -> tuple[Floats, Floats]:
-    """One step down the gradient per batch."""
-    for rows, labels in batches:
-        down_weights, down_bias = gradient(weights, bias, rows, labels, l2=l2, loss=loss)
-        weights = weights - rate * down_weights
-        bias = bias - rate * down_bias
-    return weights, bias
+    The last batch may be short.
+    """
+    n, setting = len(rows.labels), training.hyperparameters
+    order = row_order(training.seed, training.first_pass + epoch, n)
+    mirrored = flips(training.seed, training.number, epoch, n, setting.flip_probability)
+    for start in range(0, n, setting.batch_size):
+        at = order[start : start + setting.batch_size]
+        batch = rows.rows[at]
+        if image_shape is not None:
+            batch[mirrored[at]] = mirror(batch[mirrored[at]], image_shape)
+        yield (
+            batch,
+            rows.labels[at],
+            None if training.row_weights is None else training.row_weights[at],
+        )

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import os
 import re
+import sys
+import textwrap
 import traceback
 from typing import Any
 
 import click
 
 from sweep.errors import SweepError
+from sweep.tracking.address import without_secrets
 
 INTERRUPTED = 130
 LONGEST_LINE = 1_000  # characters
-SECRETS = (
-    (re.compile(r"(?<=:)//\S*@"), "//***@"),  # user name and password in an address
-    (re.compile(r"(?i)\b(password|passwd|pwd|secret|token)=[^&\s'\"]+"), r"\1=***"),
-    (re.compile(r"\b(Basic|Bearer) [\w+/=.~-]{8,}"), r"\1 ***"),
-)
-"""What a message or traceback may repeat of addresses and of what the stores said."""
+LOGIN = re.compile(r"[^\s'\"@/]+@(?=\w)")
+"""Of a password with an @ in it a driver takes the end for the name of the host."""
 
 
 class SweepGroup(click.Group):
@@ -29,7 +31,7 @@ class SweepGroup(click.Group):
             return super().invoke(ctx)
         except SweepError as error:
             if ctx.params.get("debug"):
-                click.echo(_without_secrets(traceback.format_exc()), err=True)
+                click.echo(LOGIN.sub("***@", without_secrets(traceback.format_exc())), err=True)
             click.echo(f"sweep: {error.label}: {_one_line(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
@@ -39,16 +41,10 @@ class SweepGroup(click.Group):
 
 def _one_line(text: str) -> str:
     """Return a message that names whatever a user or file wrote, fit for a line of a terminal."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in _without_secrets(text))
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in without_secrets(text))
     if len(line) <= LONGEST_LINE:
         return line
     return f"{line[: LONGEST_LINE // 2]}...{line[-LONGEST_LINE // 2 :]}"
-
-
-def _without_secrets(text: str) -> str:
-    for secret, shown in SECRETS:
-        text = secret.sub(shown, text)
-    return text
 
 
 EXAMPLES = """\b
@@ -63,8 +59,9 @@ sweep reproduce digits-softmax         train the best trial again, and check it
 )
 @click.version_option(package_name="sweep", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def main(*, debug: bool) -> None:
+def main(*, debug: bool) -> None:  # noqa: ARG001 - the group reads it
     """Search the hyperparameters of a linear image classifier and track every trial in MLflow."""
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's may be missing here, and no screen is needed
 
 
 def _add_commands() -> None:
@@ -82,6 +79,7 @@ def _add_commands() -> None:
         run,
         show,
         space,
+        sync,
         test,
         train,
         ui,
@@ -102,10 +100,23 @@ def _add_commands() -> None:
         export.export,
         import_.import_study,
         data.data,
+        sync.sync,
         doctor.doctor,
         space.space,
     ):
         main.add_command(command)
 
 
+def _restore_help(command: click.Command) -> None:
+    """Read help texts from the source where Python has dropped them with the docstrings (-OO)."""
+    for inner in getattr(command, "commands", {}).values():
+        _restore_help(inner)
+    if command.callback is not None and not command.help:
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(command.callback)))
+        (function,) = ast.parse(source).body
+        command.help = ast.get_docstring(function)  # type: ignore[arg-type]  # it is a function
+
+
 _add_commands()
+if sys.flags.optimize > 1:
+    _restore_help(main)

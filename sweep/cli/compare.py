@@ -1,20 +1,21 @@
-"""`sweep compare`: the chosen trials of some studies on the same test rows."""
+"""`sweep compare`: the selected trials of some studies on the same test rows."""
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from sweep.cli.options import data_dir_option, json_option, tracking_option
-from sweep.cli.tables import number, percent, print_table, say
+from sweep.cli.tables import console, number, percent, print_table, say
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sweep.comparison.comparison import Answers, Comparison, Difference
-    from sweep.study.importance import Importance
+    from sweep.analysis.importance import Importance
+    from sweep.comparison import Answers, Comparison, Difference
 
 AFTER = (5, 10, 20, 50, 100, 200, 500)
 """Trials after which the table tells the expected best."""
@@ -33,30 +34,36 @@ def compare(
     *,
     as_json: bool,
 ) -> None:
-    """Compare the chosen trials of two or more studies on the same test rows.
+    """Compare the selected trials of two or more studies on the same test rows.
 
     The first line says which is better, or that no difference is shown: McNemar's exact test on
     the rows that one study has right and the other wrong. The test rows are opened, and that is
     counted for each study. Figures, numbers and the whole record stand in a run of MLflow.
     """
-    from sweep.comparison import compare as comparing
-    from sweep.comparison.checks import check_comparable
-    from sweep.study.material import reopen_data, reopen_source
-    from sweep.study.opening import load_study
-    from sweep.study.storage import open_storage
+    from sweep import comparison as comparing
+    from sweep.data.reopening import reopen_data, reopen_source
+    from sweep.search.record import load_study
+    from sweep.search.storage import open_storage
     from sweep.tracking.tracker import Tracker
+    from sweep.workspace import Workspace
 
-    store = open_storage()
-    studies = [load_study(name, store) for name in study_names]
-    check_comparable(studies)  # before the rows are read, which takes its time
-    choice = studies[0].settings.data
-    source = reopen_source(choice, data_dir)
-    reopen_data(choice, source)
-    comparison = comparing.compare(studies, source, Tracker(choice.name, uri=tracking_uri))
+    workspace = Workspace()
+    store = open_storage(workspace)
+    studies = [load_study(name, store, workspace) for name in study_names]
+    comparing.check_comparable(studies)  # before the rows are read, which takes its time
+    config = studies[0].config.data
+    source = reopen_source(config, data_dir)
+    reopen_data(config, source)
+    tracker = Tracker(config.name, workspace, uri=tracking_uri)
+    comparison = comparing.compare(studies, source, tracker)
+    # Told first: the test rows have been opened for it, whatever the tracking store can take.
     if as_json:
         click.echo(json.dumps(comparison.record()))
     else:
         print_comparison(comparison)
+    run_id = comparing.log_comparison(comparison, studies, tracker)
+    if not as_json:
+        click.echo(f"MLflow run {run_id} (role compare) has the figures.")
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -92,9 +99,8 @@ def print_comparison(comparison: Comparison) -> None:
     _print_importances(comparison)
     _print_searches(comparison)
     click.echo()
-    for caution in comparison.cautions:
-        say(f"note: {caution}")
-    click.echo(f"MLflow run {comparison.run_id} (role compare) has the figures.")
+    for caveat in comparison.caveats:
+        say(f"note: {caveat}")
 
 
 def _print_confirmed(comparison: Comparison) -> None:
@@ -111,7 +117,7 @@ def _print_confirmed(comparison: Comparison) -> None:
 def _heading(text: str) -> None:
     """Stand over a table; a title of the table itself would be as narrow as that is."""
     click.echo()
-    click.secho(text, bold=True)
+    console().print(text, style="bold", soft_wrap=not sys.stdout.isatty())
 
 
 def _print_classes(comparison: Comparison) -> None:
@@ -138,7 +144,10 @@ def _print_importances(comparison: Comparison) -> None:
     if names:
         _heading("Importance of each hyperparameter, with 95 % intervals over the trials")
         print_table(
-            ["hyperparameter", *comparison.studies],
+            [
+                "hyperparameter",
+                *(f"{each.study}\nepoch {each.search.rung}" for each in comparison.answers),
+            ],
             [[name, *(_importance(each.get(name)) for each in found)] for name in names],
         )
 
@@ -185,12 +194,11 @@ def _print_searches(comparison: Comparison) -> None:
     _heading(f"The searches: expected best {comparison.metric} of k drawn trials{guide}")
     word = percent if comparison.metric == "val/accuracy" else number
     print_table(
-        ["study", "complete", "pruned", "diverged", *(f"best of {k}" for k in counts)],
+        ["study", "complete", "pruned", "failed", *(f"best of {k}" for k in counts)],
         [
             [
                 each.study,
-                *(str(n) for n in (each.search.complete, each.search.pruned)),
-                str(each.search.diverged),
+                *(str(n) for n in (each.search.complete, each.search.pruned, each.search.failed)),
                 *(word(_at(each.search.best_of.expected, k)) for k in counts),
             ]
             for each in comparison.answers

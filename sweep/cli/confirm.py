@@ -15,14 +15,15 @@ from sweep.cli.options import (
     tracking_option,
 )
 from sweep.cli.tables import print_table, say, tied_mark
+from sweep.errors import StoreUnreachableError, SweepError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sweep.study.confirmation import Confirmation, Confirmed
-    from sweep.study.opening import OpenStudy
+    from sweep.analysis.confirmation import Confirmation, Confirmed
+    from sweep.search.record import StudyRecord
 
-COLUMNS = ("trial", "search", "confirmed", "std\nerror", "flattered\nby", "behind the winner", "")
+COLUMNS = ("trial", "search", "confirmed", "std\nerror", "optimism", "behind the winner", "")
 
 
 @click.command()
@@ -53,25 +54,27 @@ def confirm(
     tracking_uri: str | None,
     as_json: bool,
 ) -> None:
-    """Train the top trials of STUDY again on fresh seeds, and choose the best mean.
+    """Train the top trials of STUDY again on fresh seeds, and select the best mean.
 
-    The best of many trials was picked for its score, so its score flatters it; scores on fresh
-    seeds do so less. The winner becomes the chosen trial, which `sweep best`, `sweep test`, `sweep
-    compare` and `sweep reproduce` go by, and the registered model `champion`. The baseline, the
-    report's own setting, trains along: its spread is the noise floor.
+    The best of many trials was selected by its score, so that is optimistic; scores on fresh seeds
+    are less so. The winner becomes the selected trial, which `sweep best`, `sweep test`, `sweep
+    compare` and `sweep reproduce` take, and the registered model `champion`. Pruned trials are
+    trained to the end where fewer than --top are complete. The baseline, the report's own setting,
+    trains along: its spread is the noise floor.
     """
+    from sweep.analysis.confirm import Confirming
+    from sweep.analysis.confirm_run import log_confirmation
     from sweep.cli.progress import watching_passes
-    from sweep.study.confirm import Confirming
-    from sweep.study.confirm_run import log_confirmation
-    from sweep.study.material import reopen_data, reopen_source
-    from sweep.study.opening import load_study
-    from sweep.study.storage import open_storage
+    from sweep.data.reopening import reopen_data, reopen_source
+    from sweep.search.record import open_study
     from sweep.timings import Timings
     from sweep.tracking.tracker import Tracker
+    from sweep.workspace import Workspace
 
-    study = load_study(study_name, open_storage())
-    data = reopen_data(study.settings.data, reopen_source(study.settings.data, data_dir))
-    tracker = Tracker(study.settings.data.name, uri=tracking_uri)
+    workspace = Workspace()
+    study = open_study(study_name, workspace)
+    data = reopen_data(study.config.data, reopen_source(study.config.data, data_dir))
+    tracker = Tracker(study.config.data.name, workspace, uri=tracking_uri)
     confirming = Confirming(study, data, top=top, seeds=seeds, timings=Timings())
     with watching_passes(confirming.passes) as on_epoch:
         found = confirming.run(on_epoch)
@@ -80,14 +83,22 @@ def confirm(
         click.echo(json.dumps({"study": study.name, **_facts(found)}))
     else:
         print_confirmation(study, found)
-    log_confirmation(study, found, tracker)
+    try:
+        log_confirmation(study, found, tracker)
+    except StoreUnreachableError:
+        raise
+    except SweepError as error:  # what it found stands all the same
+        click.echo(f"no champion is registered: {error}", err=True)
 
 
-def print_confirmation(study: OpenStudy, found: Confirmation) -> None:
+def print_confirmation(study: StudyRecord, found: Confirmation) -> None:
     """Print the table and what it means."""
+    from sweep.analysis.confirmation import pruned_at
+
+    pruned = pruned_at(study)
     print_table(
         COLUMNS,
-        [_cells(found, one) for one in [*found.trials, found.baseline]],
+        [_cells(found, one, pruned.get(one.trial)) for one in [*found.trials, found.baseline]],
         title=f"{study.name}: {found.metric} on {len(found.seeds)} fresh seeds, "
         f"{found.epochs} epochs each",
     )
@@ -106,33 +117,42 @@ def print_confirmation(study: OpenStudy, found: Confirmation) -> None:
             f"The baseline, the report's own setting, came to {baseline.mean:.4f}, better than "
             "all of these: the search has found nothing better."
         )
+    epoch = pruned.get(winner.trial)
+    in_search = f"said {_shown(winner.search)}" if epoch is None else f"pruned it at epoch {epoch}"
     say(
-        f"chosen: trial {winner.trial}, {found.metric} {winner.mean:.4f} +- "
+        f"selected: trial {winner.trial}, {found.metric} {winner.mean:.4f} +- "
         f"{winner.standard_error:.4f} (mean and standard error of {len(found.seeds)} seeds); "
-        f"the search said {winner.search:.4f}"
+        f"the search {in_search}"
     )
     say(
-        f"Fresh seeds, but the search's own {study.settings.data.val_size:,} validation rows: what "
-        f"these rows flatter, only `sweep test {study.name}` can tell."
+        f"Fresh seeds, but the search's own {study.config.data.val_size:,} validation rows: by how "
+        "much these are optimistic, only the test rows can tell."
     )
     click.echo(f"next: sweep test {study.name} | sweep report {study.name}")
 
 
-def _cells(found: Confirmation, one: Confirmed) -> list[str]:
+def _cells(found: Confirmation, one: Confirmed, pruned: int | None) -> list[str]:
     mean, low, high = found.behind(one)
     is_winner = one is found.winner
     tied = not is_winner and low <= 0 <= high
-    behind = f"{mean:.4f} [{low:.4f}, {high:.4f}]" if math.isfinite(mean) else "-"
+    behind = _shown(mean)
+    if math.isfinite(low):  # a few equal differences tell no interval
+        behind += f" [{low:.4f}, {high:.4f}]"
     diverged = f"diverged on {one.diverged}" if one.diverged else ""
+    optimism = found.optimism(one)
     return [
-        "baseline" if one.trial < 0 else str(one.trial),
-        _shown(one.search),
+        "baseline" if one.is_baseline else str(one.trial),
+        _in_search(one, pruned),
         _shown(one.mean),
         _shown(one.standard_error),
-        "-" if one.trial < 0 or one.diverged else f"{found.flattered(one):+.4f}",
+        f"{round(optimism, 4) + 0.0:+.4f}" if math.isfinite(optimism) else "-",
         "" if is_winner else behind,
         "winner" if is_winner else tied_mark() if tied else diverged,
     ]
+
+
+def _in_search(one: Confirmed, pruned: int | None) -> str:
+    return _shown(one.search) if pruned is None else f"pruned at epoch {pruned}"
 
 
 def _shown(value: float) -> str:
@@ -150,7 +170,7 @@ def _facts(found: Confirmation) -> dict[str, Any]:
         return {
             "confirmed_mean": known(one.mean),
             "standard_error": known(one.standard_error),
-            "flattered_by": known(found.flattered(one)),
+            "optimism": known(found.optimism(one)),
             "behind": {"mean": mean, "low": low, "high": high},
         }
 
@@ -159,6 +179,6 @@ def _facts(found: Confirmation) -> dict[str, Any]:
     return record | {
         "trials": [plain | facts(one) for plain, one in trials],
         "baseline": record["baseline"] | facts(found.baseline),
-        "chosen_trial": found.winner.trial,
+        "selected_trial": found.winner.trial,
         "noise_floor": known(found.noise_floor),
     }

@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sweep.study.listener import Listener
+from sweep.search.listener import Listener
+from sweep.search.trials import Status, rank
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sweep.settings import Settings
-    from sweep.study.ending import Ending
-    from sweep.study.standing import Best
+    from sweep.config import StudyConfig
+    from sweep.search.trials import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -31,34 +31,34 @@ class Leader:
 class Count(Listener):
     """Counts epochs and trials: how far a study is, and how long the rest may take."""
 
-    def __init__(self, console: Console, settings: Settings, *, done: int, total: int) -> None:
-        self.console = console
-        self.settings = settings
-        self.done, self.total = done, total
+    def __init__(self, console: Console, config: StudyConfig, *, total: int) -> None:
+        self.console, self.config = console, config
+        self.done, self.total = 0, total
         self.epochs: dict[int, int] = {}  # of the trials in training
         self.values: dict[int, float] = {}
-        self.best: Best | None = None
+        self.best: TrialRecord | None = None
         self.trained = 0
         self.began = time.monotonic()
+        self._rank = rank(config)
 
     @property
     def epochs_done(self) -> int:
         """Epochs behind us, as if every finished trial had had all of its own."""
-        return self.done * self.settings.epochs + sum(self.epochs.values())
+        return self.done * self.config.epochs + sum(self.epochs.values())
 
     @property
     def seconds_left(self) -> float:
         """As long as all that is missing takes, at the pace so far; pruning shortens it."""
-        missing = self.total * self.settings.epochs - self.epochs_done
+        missing = self.total * self.config.epochs - self.epochs_done
         return (time.monotonic() - self.began) * max(0, missing) / max(1, self.trained)
 
     @property
     def leader(self) -> Leader | None:
         """Who stands best; None before the first epoch."""
         if self.best is not None:
-            return Leader("best", self.best.value, self.best.number)
+            return Leader("best", self.best.last(self.config.metric), self.best.number)
         standing = [(self.values[n], n) for n, epochs in self.epochs.items() if epochs]
-        ahead = min(standing, key=lambda one: (self.settings.sign * one[0], one[1]), default=None)
+        ahead = min(standing, key=lambda one: (self.config.sign * one[0], one[1]), default=None)
         return None if ahead is None else Leader("leading", *ahead)
 
     def trial_began(self, number: int) -> None:
@@ -67,14 +67,19 @@ class Count(Listener):
 
     def epoch_ended(self, number: int, epoch: int, value: float) -> None:
         """Remember where the trial stands."""
-        self.epochs[number], self.values[number] = epoch, value
         self.trained += 1
+        self.epochs[number], self.values[number] = epoch, value
 
-    def trial_ended(self, number: int, ending: Ending, reason: str, best: Best | None) -> None:  # noqa: ARG002 - for those that print
+    def trial_known(self, trial: TrialRecord) -> None:
+        """Count a trial that an earlier run of the study has ended."""
+        self.done += trial.status in (Status.COMPLETE, Status.PRUNED)
+        if trial.status == Status.COMPLETE:
+            self.best = trial if self.best is None else min(self.best, trial, key=self._rank)
+
+    def trial_ended(self, trial: TrialRecord) -> None:
         """Count the trial if it counts, and remember the best."""
-        del self.epochs[number]
-        self.done += ending in ("complete", "pruned")
-        self.best = best or self.best
+        del self.epochs[trial.number]
+        self.trial_known(trial)
 
     def warned(self, text: str) -> None:
         """Print it."""

@@ -15,7 +15,9 @@ from sweep.errors import CheckFailedError, StoreUnreachableError, SweepError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sweep.doctor.finding import Finding
+    from sweep.doctor import Finding
+    from sweep.search.record import StudyRecord
+    from sweep.workspace import Workspace
 
 STYLES = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
 MOST_DETAILS = 5
@@ -37,16 +39,18 @@ MOST_DETAILS = 5
 )  # not the shared option, which refuses a damaged store before anybody has looked at it
 @json_option
 def doctor(*, repair: bool, tracking_uri: str | None, as_json: bool) -> None:
-    """Look whether this machine, the folder and its two stores are as they should be.
+    """Check versions, BLAS, disk, locks, both databases, and MLflow against the record.
 
     Nothing is created or changed without --repair. Exit 3 if a check fails, 75 if a store does not
     answer.
     """
-    from sweep.doctor.examination import examine
+    from sweep.doctor import examine
+    from sweep.workspace import Workspace
 
+    workspace = Workspace()
     if repair:
-        _repair(tracking_uri)
-    found = examine(tracking_uri)
+        _repair(workspace, tracking_uri)
+    found = examine(workspace, tracking_uri)
     counts = Counter(str(finding.level) for finding in found)
     if as_json:
         checks = [finding.record() for finding in found]
@@ -85,32 +89,42 @@ def _refuse(found: Sequence[Finding]) -> None:
         raise CheckFailedError(f"{len(failed)} of {len(found)} checks failed: {which}; see above")
 
 
-def _repair(tracking_uri: str | None) -> None:
+def _repair(workspace: Workspace, tracking_uri: str | None) -> None:
     """Repair every study; one that cannot be is said, and does not stop the others."""
-    from sweep.doctor.repair import repair
-    from sweep.study.opening import recorded_studies
-    from sweep.study.storage import STORE, open_storage
-    from sweep.tracking.tracker import tracking_uri as resolve
+    from sweep.search.record import recorded_studies
+    from sweep.search.storage import open_storage
 
-    if not STORE.exists():
+    if not workspace.optuna_database.exists():
         return
     try:
-        studies = recorded_studies(open_storage())
+        studies = recorded_studies(open_storage(workspace), workspace)
     except SweepError as error:
         click.echo(f"nothing repaired: {error}", err=True)
         return
     for study in studies:
         try:
-            done = repair(study, resolve(tracking_uri))
+            _repair_study(study, tracking_uri)
         except SweepError as error:
             click.echo(f"study {study.name} not repaired: {error}", err=True)
-        else:
-            if done.changes or done.anew:
-                click.echo(f"study {study.name}: repaired, {done.changes} changes", err=True)
-            if done.anew:
-                trials = ", ".join(map(str, done.anew))
-                click.echo(
-                    f"study {study.name}: MLflow's wrong runs of these trials are deleted, and new "
-                    f"ones have no images or weights: {trials}",
-                    err=True,
-                )
+
+
+def _repair_study(study: StudyRecord, tracking_uri: str | None) -> None:
+    from sweep.doctor import repair
+    from sweep.search.storage import making_stores
+    from sweep.tracking.address_rules import check_address
+    from sweep.tracking.tracker import Tracker
+    from sweep.tracking.tracker import tracking_uri as resolve
+
+    check_address(resolve(tracking_uri, study.workspace))
+    with making_stores(study.workspace):
+        tracker = Tracker(study.config.data.name, study.workspace, uri=tracking_uri)
+    done = repair(study, tracker)
+    if done.changes:
+        click.echo(f"study {study.name}: repaired, {done.changes} changes", err=True)
+    if done.replaced:
+        trials = ", ".join(map(str, done.replaced))
+        click.echo(
+            f"study {study.name}: wrong runs of these trials are deleted and made anew, with their "
+            f"files: {trials}",
+            err=True,
+        )

@@ -21,36 +21,31 @@ from sweep.cli.options import json_option, study_argument, tracking_option
 )
 @tracking_option
 @json_option
-def export(
-    study_name: str,
-    out: Path | None,
-    tracking_uri: str | None,
-    *,
-    as_json: bool,
-) -> None:
-    """Write STUDY into one file: trials, curves, settings, digests and the chosen model.
+def export(study_name: str, out: Path | None, tracking_uri: str | None, *, as_json: bool) -> None:
+    """Write STUDY into one file: config, trials, curves, digests and the selected model.
 
     Its tables open in pandas, R or a spreadsheet; its README says what is what. `sweep import`
-    takes it in elsewhere. The same study gives the same bytes. Left behind are images, runs in
-    MLflow and comparisons.
+    reads it elsewhere. The same study gives the same bytes. Images, MLflow's runs and comparisons
+    are not in it.
     """
-    from sweep.archive.exporting import export_study
-    from sweep.study.opening import load_study
-    from sweep.study.results import tally
-    from sweep.study.storage import open_storage
+    from sweep.archive import export_study
+    from sweep.search.record import open_study
+    from sweep.search.trials import tally
     from sweep.tracking.tracker import Tracker
+    from sweep.workspace import Workspace
 
-    study = load_study(study_name, open_storage())
+    study = open_study(study_name, Workspace())
     file = out or Path(f"{study.name}.zip")
-    tracker = Tracker(study.settings.data.name, uri=tracking_uri)
+    tracker = Tracker(study.config.data.name, Workspace(), uri=tracking_uri)
     exported = export_study(study, tracker, file)
-    chosen = exported.contents.chosen
+    selected = exported.selected
     if as_json:
         facts = {"study": study.name, "file": str(file), "bytes": exported.size}
-        facts |= {"sha256": exported.digest, "trials": len(exported.contents.trials)}
-        click.echo(json.dumps(facts | {"chosen_trial": None if chosen is None else chosen.number}))
+        facts |= {"sha256": exported.digest, "trials": len(exported.trials)}
+        number = None if selected is None else selected.number
+        click.echo(json.dumps(facts | {"selected_trial": number}))
         return
-    model = "no model" if chosen is None else f"the model of trial {chosen.number}"
-    click.echo(f"{file}: {study.name}, {tally(exported.contents.trials)}, {model}")
+    model = "no model" if selected is None else f"the model of trial {selected.number}"
+    click.echo(f"{file}: {study.name}, {tally(exported.trials)}, {model}")
     click.echo(f"{exported.size:,} bytes, SHA-256 {exported.digest}")
-    click.echo(f"take it in elsewhere with: sweep import {file.name}")
+    click.echo(f"to import it elsewhere: sweep import {file.name}")

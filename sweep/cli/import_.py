@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sweep.cli.options import json_option, tracking_option
+from sweep.cli.options import json_option
 
 
 @click.command("import")
@@ -22,31 +22,26 @@ from sweep.cli.options import json_option, tracking_option
     show_default="its name, in this folder",
     help="Where the study's own data file lies here; its digest is checked.",
 )
-@tracking_option
 @json_option
-def import_study(
-    file: Path,
-    name: str | None,
-    data: Path | None,
-    tracking_uri: str | None,
-    *,
-    as_json: bool,
-) -> None:
-    """Take in a study that `sweep export` wrote.
+def import_study(file: Path, name: str | None, data: Path | None, *, as_json: bool) -> None:
+    """Import a study that `sweep export` wrote.
 
-    Nothing in the file is believed: names, sizes, types, digests and values are checked first,
-    nothing is unpickled, and what breaks a rule is refused before anything is written.
+    Names, sizes, types, digests and values are checked before anything is written; nothing is
+    unpickled. MLflow gets the study with `sweep sync` or the study's next `sweep run`.
     """
-    from sweep.archive import importing
-    from sweep.study.results import find_chosen, tally
+    from sweep import archive
+    from sweep.analysis.selection import find_selected
+    from sweep.search.trials import tally
+    from sweep.workspace import Workspace
 
-    archive = importing.read_archive(file)
-    study = importing.import_study(archive, name=name, data=data, tracking_uri=tracking_uri)
-    chosen, trials = find_chosen(study), study.trials()
+    read = archive.read_archive(file)
+    study = archive.import_study(read, Workspace(), name=name, data=data)
+    selected, trials = find_selected(study), study.trials()
     if as_json:
-        facts = {"study": study.name, "sha256": archive.digest, "trials": len(trials)}
-        click.echo(json.dumps(facts | {"chosen_trial": None if chosen is None else chosen.number}))
+        facts = {"study": study.name, "sha256": read.digest, "trials": len(trials)}
+        number = None if selected is None else selected.number
+        click.echo(json.dumps(facts | {"selected_trial": number}))
         return
-    model = "no model" if chosen is None else f"the model of trial {chosen.number}"
+    model = "no model" if selected is None else f"the model of trial {selected.number}"
     click.echo(f"study {study.name}: {tally(trials)}, {model}")
-    click.echo(f"next: sweep show {study.name} | sweep reproduce {study.name}")
+    click.echo(f"next: sweep show {study.name} | sweep sync {study.name}")

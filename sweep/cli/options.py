@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sweep.layout import MOST_SLOTS
-from sweep.settings import LOSSES, MAX_SEED
+from sweep.config import LOSSES, MAX_SEED, MAX_SLOTS, TRAIN_CURVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +32,9 @@ class FiniteFloat(click.FloatRange):
 def _checked_address(_: click.Context, __: click.Parameter, uri: str | None) -> str | None:
     from sweep.tracking.address_rules import check_address
     from sweep.tracking.tracker import tracking_uri
+    from sweep.workspace import Workspace
 
-    check_address(tracking_uri(uri))
+    check_address(tracking_uri(uri, Workspace()))
     return uri
 
 
@@ -114,15 +114,23 @@ override_option = click.option(
 )
 slots_option = click.option(
     "--slots",
-    type=click.IntRange(1, MOST_SLOTS),
-    show_default="from the machine and --trials",
-    help="Trials in training at once; fewer teach the sampler and the pruner sooner.",
+    type=click.IntRange(1, MAX_SLOTS),
+    show_default="about 2.25 times the root of --trials, at least 8",
+    help="Trials trained at once. Lower values give sampler and pruner feedback earlier.",
+)
+train_curve_option = click.option(
+    "--train-curve",
+    type=click.Choice(TRAIN_CURVES),
+    default="sample",
+    show_default=True,
+    help="Training rows that are evaluated after every epoch: a fixed sample of at most 10,000, "
+    "or all of them.",
 )
 workers_option = click.option(
     "--workers",
-    type=click.IntRange(1, MOST_SLOTS),
-    show_default="the cores, as far as they help",
-    help="Threads that train the stacks; they change no number.",
+    type=click.IntRange(1, MAX_SLOTS),
+    show_default="one for each core",
+    help="Number of training threads; does not affect results.",
 )
 study_argument = click.argument("study_name", metavar="STUDY")
 

@@ -11,16 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sweep.cli.count import Count, print_plainly
 from sweep.cli.sparkline import Scale, sparkline
 from sweep.cli.tables import console as console_of
+from sweep.search.trials import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import Console
 
-    from sweep.settings import Settings
-    from sweep.study.ending import Ending
-    from sweep.study.listener import Listener
-    from sweep.study.standing import Best
+    from sweep.config import StudyConfig
+    from sweep.search.listener import Listener
+    from sweep.search.trials import TrialRecord
 
 PACE_SECONDS = 600
 """The time left is told from the epochs of the last ten minutes; rich's own 30 s may hold none."""
@@ -32,11 +32,11 @@ WIDE = 120
 
 
 @contextmanager
-def watching(settings: Settings, *, done: int, total: int) -> Iterator[Listener]:
+def watching(config: StudyConfig, *, total: int) -> Iterator[Listener]:
     """Show the progress of a study for the length of a block."""
     console = console_of(stderr=True)
     if not console.is_interactive:  # a terminal that cannot move its cursor is none
-        yield Lines(console, settings, done=done, total=total)
+        yield Lines(console, config, total=total)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -50,7 +50,7 @@ def watching(settings: Settings, *, done: int, total: int) -> Iterator[Listener]
     with Progress(
         *columns, console=console, transient=True, speed_estimate_period=PACE_SECONDS
     ) as progress:
-        yield Bar(progress, settings, done=done, total=total)
+        yield Bar(progress, config, total=total)
 
 
 @contextmanager
@@ -86,20 +86,20 @@ def watching_passes(total: int) -> Iterator[Callable[[int], None]]:
 class Bar(Count):
     """Moves a rich progress bar, pass by pass; a wide one has the curve of the leader."""
 
-    def __init__(self, progress: Progress, settings: Settings, *, done: int, total: int) -> None:
-        super().__init__(progress.console, settings, done=done, total=total)
+    def __init__(self, progress: Progress, config: StudyConfig, *, total: int) -> None:
+        super().__init__(progress.console, config, total=total)
         self.progress = progress
         self.trace: list[float] = []
         self.task = progress.add_task(
-            "trials", total=total * settings.epochs, now="", count="", trace=""
+            "trials", total=total * config.epochs, now="", count="", trace=""
         )
         self._move()
 
-    def trial_ended(self, number: int, ending: Ending, reason: str, best: Best | None) -> None:
+    def trial_ended(self, trial: TrialRecord) -> None:
         """Move on; a trial that failed gets a line above the bar."""
-        super().trial_ended(number, ending, reason, best)
-        if ending not in ("complete", "pruned", "interrupted"):  # which is said once, for all
-            print_plainly(self.console, f"trial {number} {ending}: {reason}")
+        super().trial_ended(trial)
+        if trial.status == Status.FAILED:
+            print_plainly(self.console, f"trial {trial.number} failed: {trial.reason}")
         self._move()
 
     def pass_ended(self, training: int) -> None:  # noqa: ARG002 - counted already
@@ -128,18 +128,19 @@ class Bar(Count):
 class Lines(Count):
     """Prints a line per trial, and one now and then while all of them train."""
 
-    def __init__(self, console: Console, settings: Settings, *, done: int, total: int) -> None:
-        super().__init__(console, settings, done=done, total=total)
+    def __init__(self, console: Console, config: StudyConfig, *, total: int) -> None:
+        super().__init__(console, config, total=total)
         self.said = time.monotonic()
 
-    def trial_ended(self, number: int, ending: Ending, reason: str, best: Best | None) -> None:
+    def trial_ended(self, trial: TrialRecord) -> None:
         """Print how the trial ended and how many are done."""
-        epoch = self.epochs[number]
-        super().trial_ended(number, ending, reason, best)
-        value = f" {self.settings.metric} {self.values[number]:.4f}" if epoch else ""
-        parts = [f"trial {number} {ending}:{value} after {epoch} of {self.settings.epochs} epochs"]
-        if ending not in ("complete", "pruned"):
-            parts.append(reason)
+        super().trial_ended(trial)
+        metric, epochs = self.config.metric, trial.epochs
+        value = f" {metric} {trial.last(metric):.4f}" if epochs else ""
+        ended = f"trial {trial.number} {trial.status}:{value} after {epochs} of"
+        parts = [f"{ended} {self.config.epochs} epochs"]
+        if trial.status == Status.FAILED:
+            parts.append(trial.reason)
         self._say([*parts, *self._state()])
 
     def pass_ended(self, training: int) -> None:

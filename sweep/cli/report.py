@@ -14,7 +14,7 @@ from sweep.cli.options import json_option, tracking_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sweep.study.opening import OpenStudy
+    from sweep.search.record import StudyRecord
 
 FORMATS = {"html": ".html", "md": ".md"}
 
@@ -51,20 +51,20 @@ def report(
     is also logged with each study's run in MLflow.
     """
     from sweep.outputs import check_replaceable
-    from sweep.report.collect import collect
-    from sweep.report.html import render_html
-    from sweep.report.markdown import render_markdown
-    from sweep.report.rendering import MARK
-    from sweep.report.writing import log_report, write
-    from sweep.study.opening import load_study
-    from sweep.study.storage import open_storage
+    from sweep.report import MARK, collect, log_report, render_html, render_markdown, write
+    from sweep.search.record import load_study
+    from sweep.search.storage import open_storage
     from sweep.tracking.tracker import Tracker
+    from sweep.workspace import Workspace
 
-    store = open_storage()
-    studies = [load_study(name, store) for name in dict.fromkeys(study_names)]
+    workspace = Workspace()
+    store = open_storage(workspace)
+    studies = [load_study(name, store, workspace) for name in dict.fromkeys(study_names)]
     path, kind = _settle(studies, out, file_format)
     check_replaceable(path, mark=MARK.encode(), kind="report")
-    trackers = {each.name: Tracker(each.settings.data.name, uri=tracking_uri) for each in studies}
+    trackers = {
+        each.name: Tracker(each.config.data.name, workspace, uri=tracking_uri) for each in studies
+    }
     facts = collect(studies, trackers)
     if kind == "md":
         rendered = render_markdown(facts, folder=f"{path.stem}-figures")
@@ -88,7 +88,7 @@ def report(
 
 
 def _settle(
-    studies: Sequence[OpenStudy], out: Path | None, file_format: str | None
+    studies: Sequence[StudyRecord], out: Path | None, file_format: str | None
 ) -> tuple[Path, str]:
     """Return the file to write and its format, where the user left them open."""
     by_ending = "md" if out is not None and out.suffix.lower() in (".md", ".markdown") else "html"

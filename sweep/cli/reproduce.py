@@ -19,12 +19,12 @@ from sweep.errors import CheckFailedError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sweep.study.reproduce import Verdict
+    from sweep.analysis.reproduce import Verdict
 
 
 @click.command()
 @study_argument
-@click.option("--trial", type=click.IntRange(min=0), help="Trial number. [default: the best]")
+@click.option("--trial", type=click.IntRange(min=0), help="Trial number. [default: the selected]")
 @click.option(
     "--tolerance",
     type=FiniteFloat(min=0),
@@ -50,22 +50,27 @@ def reproduce(
     Every curve point and the weights are compared. Exit code 0: MATCH, bit for bit or within the
     tolerance. 3: it comes out otherwise; the output says from where on, and what differs.
     """
-    from sweep.study import reproduce as reproduction
-    from sweep.study.material import DataChangedError, reopen_data, reopen_source
-    from sweep.study.opening import load_study
-    from sweep.study.results import chosen_trial, find_trial
-    from sweep.study.storage import open_storage
+    from sweep.analysis import reproduce as reproduction
+    from sweep.analysis.selection import selected_trial
+    from sweep.cli.progress import watching_epochs
+    from sweep.data.reopening import DataChangedError, reopen_data, reopen_source
+    from sweep.search.record import open_study
     from sweep.tracking.tracker import Tracker
+    from sweep.workspace import Workspace
 
-    study = load_study(study_name, open_storage())
-    original = chosen_trial(study) if trial is None else find_trial(study, trial)
-    source = reopen_source(study.settings.data, data_dir)
+    workspace = Workspace()
+    study = open_study(study_name, workspace)
+    original = selected_trial(study) if trial is None else study.trial(trial)
+    source = reopen_source(study.config.data, data_dir)
     try:
-        data = reopen_data(study.settings.data, source)
+        data = reopen_data(study.config.data, source)
     except DataChangedError as error:
         raise CheckFailedError(f"NO MATCH: {error}") from error
-    tracker = Tracker(study.settings.data.name, uri=tracking_uri)
-    verdict = reproduction.reproduce(study, original, data, tracker, tolerance=tolerance)
+    tracker = Tracker(study.config.data.name, workspace, uri=tracking_uri)
+    with watching_epochs(max(1, original.epochs)) as on_epoch:
+        verdict = reproduction.reproduce(
+            study, original, data, tracker, tolerance=tolerance, on_epoch=on_epoch
+        )
     if as_json:
         click.echo(json.dumps({"study": study.name, **verdict.record()}))
     else:

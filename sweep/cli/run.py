@@ -15,10 +15,10 @@ from sweep.cli.options import (
     slots_option,
     space_options,
     tracking_option,
+    train_curve_option,
     workers_option,
 )
-from sweep.layout import MOST_SLOTS, LayoutChoice
-from sweep.settings import OBJECTIVES, PRUNERS, SAMPLERS
+from sweep.config import OBJECTIVES, PRUNERS, SAMPLERS
 
 
 @click.command()
@@ -44,9 +44,9 @@ from sweep.settings import OBJECTIVES, PRUNERS, SAMPLERS
 @click.option(
     "--pruner",
     type=click.Choice(PRUNERS),
-    default="median",
+    default="halving",
     show_default=True,
-    help="How trials that fall behind are ended early.",
+    help="How trials that fall behind are ended early; with median the first SLOTS run in full.",
 )
 @click.option(
     "--objective",
@@ -65,12 +65,7 @@ from sweep.settings import OBJECTIVES, PRUNERS, SAMPLERS
     "--study", "study_name", metavar="NAME", help="Name of the study. [default: DATA-LOSS]"
 )
 @slots_option
-@click.option(
-    "--width",
-    type=click.IntRange(1, MOST_SLOTS),
-    show_default="slots shared out evenly",
-    help="Slots that share every product, a stack; a trial's bits depend on it.",
-)
+@train_curve_option
 @workers_option
 @tracking_option
 @click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")
@@ -80,8 +75,6 @@ def run(
     timeout: float | None,
     tracking_uri: str | None,
     dry_run: bool,
-    slots: int | None,
-    width: int | None,
     workers: int | None,
     **plan_options: Any,
 ) -> None:
@@ -94,31 +87,33 @@ def run(
     """
     from sweep.cli.running import search, show_plan
     from sweep.data import auto_notice
-    from sweep.study.lock import refuse_running
-    from sweep.study.plan import Plan
+    from sweep.search.lock import refuse_running
+    from sweep.search.plan import Plan, notices
     from sweep.timings import Timings
+    from sweep.workspace import Workspace
 
-    timings = Timings()
-    layout = LayoutChoice(slots=slots, width=width, workers=workers)
-    plan = Plan(**plan_options, layout=layout)
+    timings, workspace = Timings(), Workspace()
+    plan = Plan(**plan_options)
     with timings.part("data"):
         source = plan.open_source()
-        if not dry_run:
-            refuse_running(plan.name(source))  # before its rows are read, which takes seconds
+        if not dry_run:  # before its rows are read, which takes seconds
+            refuse_running(workspace, plan.name(source))
         if plan.data == "auto":
             click.echo(auto_notice(source, plan.data_dir), err=True)
-        settings, data = plan.settle(source, trials=trials)
-    for notice in plan.notices(settings, data):
+        config, data = plan.settle(source, trials=trials)
+    for notice in notices(data):
         click.echo(notice, err=True)
     if dry_run:
-        show_plan(settings, data, layout, trials)
+        show_plan(config, data, workspace, trials=trials, kept=plan.kept)
         return
     search(
-        settings,
+        config,
         data,
-        layout,
+        workspace,
         trials=trials,
+        kept=plan.kept,
         seconds=timeout,
+        workers=workers,
         tracking_uri=tracking_uri,
         timings=timings,
     )

@@ -10,67 +10,82 @@ from sweep.cli.progress import watching
 from sweep.cli.summary import print_summary
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sweep.config import StudyConfig
     from sweep.data import Prepared
-    from sweep.layout import LayoutChoice
-    from sweep.settings import Settings
     from sweep.timings import Timings
+    from sweep.workspace import Workspace
 
 
-def show_plan(settings: Settings, data: Prepared, layout: LayoutChoice, trials: int) -> None:
+def show_plan(
+    config: StudyConfig,
+    data: Prepared,
+    workspace: Workspace,
+    *,
+    trials: int,
+    kept: Collection[str],
+) -> None:
     """Print what would run."""
-    settings = _as_begun(settings, layout)
+    config = _as_begun(config, workspace, kept)
     rows, validation = len(data.training.labels), len(data.validation.labels)
     click.echo(
-        f"study {settings.study}: {trials} trials of {settings.epochs} epochs, "
-        f"{settings.loss} loss, {settings.sampler} sampler, {settings.pruner} pruner, "
-        f"seed {settings.seed}, best by {settings.objective}"
+        f"study {config.study}: {trials} trials of {config.epochs} epochs, "
+        f"{config.loss} loss, {config.sampler} sampler, {config.pruner} pruner, "
+        f"seed {config.seed}, best by {config.objective}"
     )
-    click.echo(f"layout: {settings.layout}")
+    click.echo(f"{config.slots} slots, panels of {config.lanes} lanes")
     click.echo(
-        f"data {settings.data.name}: {rows:,} training rows, {validation:,} validation rows, "
-        f"digest {settings.data.data_digest[:12]}, split {settings.data.split_digest[:12]}"
+        f"data {config.data.name}: {rows:,} training rows, {validation:,} validation rows, "
+        f"digest {config.data.data_digest[:12]}, split {config.data.split_digest[:12]}"
     )
-    for name, axis in settings.space.axes.items():
+    for name, axis in config.space.axes.items():
         click.echo(f"  {name:<17} {axis}")
 
 
-def _as_begun(settings: Settings, layout: LayoutChoice) -> Settings:
-    """Return the settings as the study of that name has them, if there is one, or refuse."""
-    from sweep.study.opening import resume_study, study_names
-    from sweep.study.storage import STORE, open_storage
+def _as_begun(config: StudyConfig, workspace: Workspace, kept: Collection[str]) -> StudyConfig:
+    """Return the config as the study of that name has it, if there is one, or refuse."""
+    from sweep.search.record import resume_study, study_names
+    from sweep.search.storage import open_storage
 
-    if not STORE.exists():
-        return settings
-    store = open_storage()
-    if settings.study not in study_names(store):
-        return settings
-    return resume_study(settings, store, layout).settings
+    if not workspace.optuna_database.exists():
+        return config
+    store = open_storage(workspace)
+    if config.study not in study_names(store, workspace):
+        return config
+    return resume_study(config, store, workspace, kept).config
 
 
 def search(
-    settings: Settings,
+    config: StudyConfig,
     data: Prepared,
-    layout: LayoutChoice,
+    workspace: Workspace,
     *,
     trials: int,
+    kept: Collection[str],
     seconds: float | None,
+    workers: int | None,
     tracking_uri: str | None,
     timings: Timings,
 ) -> None:
     """Train the study until it has so many finished trials, or no more may begin."""
-    from sweep.study.loop import StudyLoop
-    from sweep.study.opening import begin_study
-    from sweep.study.passes import Budget
-    from sweep.study.results import tally
-    from sweep.study.storage import create_storage, making_stores
+    from sweep.analysis.session import run_study
+    from sweep.search.storage import making_stores
     from sweep.tracking.tracker import Tracker
 
-    with making_stores():
-        tracker = Tracker(settings.data.name, uri=tracking_uri, timings=timings)
-    with timings.part("sampling"):
-        study = begin_study(settings, create_storage(), layout)
-    done = tally(study.trials()).finished
-    with watching(study.settings, done=done, total=trials) as listener:
-        loop = StudyLoop(study, data, tracker, listener, timings)
-        why = loop.run(Budget(trials, seconds))
-    print_summary(study, why, timings, loop.operations)
+    with timings.part("tracking"), making_stores(workspace):
+        tracker = Tracker(config.data.name, workspace, uri=tracking_uri)
+    with watching(config, total=trials) as listener:
+        session = run_study(
+            config,
+            data,
+            workspace,
+            tracker,
+            trials=trials,
+            kept=kept,
+            seconds=seconds,
+            workers=workers,
+            listener=listener,
+            timings=timings,
+        )
+    print_summary(session, timings)

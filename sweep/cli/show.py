@@ -1,25 +1,45 @@
-"""`sweep show`: the trials of a study."""
+"""`sweep show`: the trials of a study, as many columns of them as fit into the width."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sweep.cli.options import json_option, study_argument
-from sweep.cli.tables import CHOSEN, TIED, console, draws_blocks, print_table, say, tied_mark
-from sweep.cli.trial_table import trial_table
+from sweep.cli.sparkline import BLOCKS, Scale, shared_scale, sparkline
+from sweep.cli.tables import (
+    SELECTED,
+    TIED,
+    console,
+    draws_blocks,
+    number,
+    percent,
+    print_table,
+    say,
+    table_width,
+    tied_mark,
+)
 from sweep.space import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sweep.study.opening import OpenStudy
+    from sweep.search.record import StudyRecord
+    from sweep.search.trials import TrialRecord
 
 SORTS = ("result", "trial", "epochs", "val/loss", "train/accuracy", *NAMES)
-STYLES = {"pruned": "dim", "diverged": "red", "error": "red", "interrupted": "yellow"}
+STYLES = {"pruned": "dim", "failed": "red", "running": "yellow"}
+LEAST_BLOCKS, MOST_BLOCKS = 8, 40
+"""Of a curve: with fewer it shows no shape, with more it shows nothing further."""
+INTERVAL, EPOCHS, TRAIN = "95 %\ninterval", "epochs", "train\nacc"
+GIVE_WAY = (INTERVAL, TRAIN, EPOCHS)
+"""Columns that a narrow terminal does without, in this order: a curve shows its epochs, too."""
+SETTINGS = ("l2", "learning\nrate", "decay\nperiod", "batch\nsize", "flip\nprob")
+"""Headings of the hyperparameters, over two lines to save width."""
 
 
 @click.command()
@@ -29,9 +49,9 @@ STYLES = {"pruned": "dim", "diverged": "red", "error": "red", "interrupted": "ye
     type=click.Choice(SORTS),
     default="result",
     show_default=True,
-    help="Column to sort by; result puts the best first.",
+    help="Column to sort by; result puts complete trials first, then the longest, the best first.",
 )
-@click.option("--reverse", is_flag=True, help="Turn the order around.")
+@click.option("--reverse", is_flag=True, help="Reverse the order.")
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -39,120 +59,244 @@ STYLES = {"pruned": "dim", "diverged": "red", "error": "red", "interrupted": "ye
     show_default=True,
     help="Trials to show, from the first in this order; --json has all.",
 )
+@click.option("--reasons", is_flag=True, help="Print why each trial was pruned.")
 @json_option
-def show(study_name: str, sort: str, *, reverse: bool, top: int, as_json: bool) -> None:
+def show(
+    study_name: str, sort: str, *, reverse: bool, top: int, reasons: bool, as_json: bool
+) -> None:
     """Show the trials of STUDY, each with the curve of the objective.
 
-    All curves have one scale. A narrow terminal does without intervals, epochs and the accuracy
-    on the training rows, in this order; a pipe gets lines of up to 200 characters.
+    The numbers of a trial are those after its last epoch: compare a pruned trial with others of as
+    many epochs only. All curves have one scale. A narrow terminal shows no intervals, no accuracy
+    on the training rows and no epochs, in this order; a pipe gets lines of up to 200 characters.
     """
-    from sweep.study.edges import edge_lines
-    from sweep.study.opening import load_study
-    from sweep.study.results import describe, find_chosen, grounds, ranked
-    from sweep.study.storage import open_storage
+    from sweep.analysis.boundary import boundary_lines
+    from sweep.analysis.selection import find_selected, grounds
+    from sweep.search.record import open_study
+    from sweep.search.trials import describe, ranked
+    from sweep.workspace import Workspace
 
-    study = load_study(study_name, open_storage())
-    rows = [describe(trial) for trial in ranked(study)]
+    study = open_study(study_name, Workspace())
+    trials, selected = study.trials(), find_selected(study)
+    rows = [describe(trial) for trial in ranked(study.config, trials)]
     if sort != "result":
         rows.sort(key=lambda row: (row.get(sort) is None, row.get(sort)))
     if reverse:
         rows.reverse()
-    marks, edges = _marks(study), edge_lines(study)
+    marks, boundary = _marks(study, trials, selected), boundary_lines(study)
     if as_json:
-        chosen = find_chosen(study)
         facts = {
-            "settings": study.settings.record(),
-            "chosen_trial": None if chosen is None else chosen.number,
+            "config": study.config.record(),
+            "selected_trial": None if selected is None else selected.number,
             "grounds": grounds(study),
             "not_distinguishable": [trial for trial, mark in marks.items() if mark == TIED],
-            "edges": edges,
+            "boundary": boundary,
             "trials": rows,
         }
         click.echo(json.dumps(facts))
         return
-    _print_trials(study, rows[:top], rows[top:], marks)
-    for line in edges:
+    curves = {trial.number: trial.curves.get(study.config.metric, []) for trial in trials}
+    _print_trials(study, rows[:top], rows[top:], marks, curves, reasons=reasons)
+    for line in boundary:
         click.echo(line)
 
 
+def _marks(
+    study: StudyRecord, trials: Sequence[TrialRecord], selected: TrialRecord | None
+) -> dict[int, str]:
+    """Return the mark of the selected trial, and of those that the noise floor cannot tell from it.
+
+    The floor is known once the study is confirmed.
+    """
+    from sweep.analysis.confirmation import confirmation_of
+    from sweep.search.trials import Status, complete
+
+    if selected is None:
+        return {}
+    marks, confirmation = {selected.number: SELECTED}, confirmation_of(study)
+    if confirmation is not None and selected.status == Status.COMPLETE:
+        metric = study.config.metric
+        value = selected.last(metric)
+        near = (
+            trial.number
+            for trial in complete(trials)
+            if abs(trial.last(metric) - value) < confirmation.noise_floor
+        )
+        marks = dict.fromkeys(near, TIED) | marks
+    return marks
+
+
 def _print_trials(
-    study: OpenStudy,
+    study: StudyRecord,
     rows: Sequence[Mapping[str, Any]],
     others: Sequence[Mapping[str, Any]],
     marks: Mapping[int, str],
+    curves: Mapping[int, Sequence[float]],
+    *,
+    reasons: bool,
 ) -> None:
     """Print the trials of `rows`, how many `others` there are, and what the marks mean."""
-    from sweep.study.results import grounds
+    from sweep.analysis.selection import grounds
 
-    settings = study.settings
-    written = {CHOSEN: CHOSEN, TIED: tied_mark()}
+    config = study.config
+    written = {SELECTED: SELECTED, TIED: tied_mark()}
     table = trial_table(
         rows,
         {trial: written[mark] for trial, mark in marks.items()},
-        _curves(study),
-        validation_rows=settings.data.val_size,
-        epochs=settings.epochs,
+        curves,
+        validation_rows=config.data.val_size,
+        epochs=config.epochs,
         width=console().width,
         blocks=draws_blocks(),
     )
     print_table(
         list(table.columns),
         table.rows,
-        title=f"{study.name}: {settings.loss} on {settings.data.name}, best by "
-        f"{settings.objective} after {settings.epochs} epochs",
+        title=f"{study.name}: {config.loss} on {config.data.name}, best by "
+        f"{config.objective} after {config.epochs} epochs",
         styles=[
-            "bold" if marks.get(row["trial"]) == CHOSEN else STYLES.get(row["ending"], "")
+            "bold" if marks.get(row["trial"]) == SELECTED else STYLES.get(row["status"], "")
             for row in rows
         ],
     )
     if others:
+        counts = Counter(row["status"] for row in others)
+        listed = ", ".join(f"{count} {status}" for status, count in counts.items())
         every = len(rows) + len(others)
         say(
-            f"not shown: {len(others)} of {every} trials ({_endings(others)}); --top {every} shows "
-            "all, --json has them"
+            f"not shown: {len(others)} of {every} trials ({listed}); --top {every} shows all, "
+            "--json has them"
         )
     for row in rows:
-        if row["ending"] not in ("complete", "pruned", "unfinished"):
-            say(f"trial {row['trial']} {row['ending']}: {row['reason']}")
+        if row["reason"] and (reasons or row["status"] == "failed"):
+            say(f"trial {row['trial']} {row['status']}: {row['reason']}")
     for trial, mark in marks.items():
-        if mark == CHOSEN:
-            say(f"{CHOSEN} chosen: trial {trial}, {grounds(study)}")
+        if mark == SELECTED:
+            say(f"{SELECTED} selected: trial {trial}, {grounds(study)}")
     if TIED in marks.values():
         say(f"{tied_mark()} nearer to it than the noise floor of one training each")
-    for line in table.legend(settings.metric, settings.data.val_size):
+    for line in table.legend(config.metric, config.data.val_size):
         say(line)
 
 
-def _curves(study: OpenStudy) -> dict[int, list[float]]:
-    """Return the objective after each epoch, by trial."""
-    from sweep.study import attributes
+@dataclass(frozen=True, kw_only=True)
+class TrialTable:
+    """Columns that fit, and what has to be said below them.
 
+    Attributes
+    ----------
+    columns
+        Cells by heading, trial by trial.
+    scale
+        Of the curves; None where they are not shown.
+
+    """
+
+    columns: Mapping[str, Sequence[str]]
+    scale: Scale | None
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The cells of each trial."""
+        return list(zip(*self.columns.values(), strict=True))
+
+    def legend(self, metric: str, rows: int) -> list[str]:
+        """Return in lines how the curves and the intervals are to be read."""
+        lines = []
+        if self.scale is not None:
+            low, high = number(self.scale.low), number(self.scale.high)
+            ends = f"{BLOCKS[0]} {low} to {BLOCKS[-1]} {high}"
+            lines.append(f"curve: {metric} by epoch, from {ends}, or beyond")
+        if INTERVAL in self.columns:
+            lines.append(
+                f"95 % interval: of each accuracy by itself, on {rows:,} validation rows; the best "
+                "of many is optimistic"
+            )
+        else:
+            error = 100 * (0.25 / rows) ** 0.5
+            lines.append(
+                f"One standard error of an accuracy near 50 % on {rows:,} rows is "
+                f"{error:.1f} points."
+            )
+        return lines
+
+
+def trial_table(
+    trials: Sequence[Mapping[str, Any]],
+    marks: Mapping[int, str],
+    curves: Mapping[int, Sequence[float]],
+    *,
+    validation_rows: int,
+    epochs: int,
+    width: int,
+    blocks: bool,
+) -> TrialTable:
+    """Lay out the trials that are shown, each as `sweep.search.trials.describe` has it.
+
+    Parameters
+    ----------
+    trials
+        In the order of the rows.
+    marks
+        Of trials, by number.
+    curves
+        Of all trials of the study, by number: they share one scale.
+    validation_rows
+        On which the accuracies were measured.
+    epochs
+        Of a trial that is trained to its end.
+    width
+        Columns of the terminal.
+    blocks
+        Whether it can show curves.
+
+    """
+    columns = _columns(trials, marks, validation_rows)
+    least = max(len("curve"), min(LEAST_BLOCKS, epochs))
+    fitting = _fitting(columns, width - 1 - least)
+    if not blocks or not any(curves.values()) or table_width(fitting) > width - 1 - least:
+        return TrialTable(columns=_fitting(columns, width), scale=None)
+    room = min(MOST_BLOCKS, width - 1 - table_width(fitting))
+    scale = shared_scale(curves.values())
+    drawn = [
+        sparkline(curves.get(trial["trial"], ()), scale, epochs=epochs, width=room)
+        for trial in trials
+    ]
+    return TrialTable(columns={**fitting, "curve": drawn}, scale=scale)
+
+
+def _columns(
+    trials: Sequence[Mapping[str, Any]], marks: Mapping[int, str], validation_rows: int
+) -> dict[str, list[str]]:
+    """Return the cells of each column, by its heading."""
     return {
-        trial.number: trial.user_attrs.get(attributes.CURVES, {}).get(study.settings.metric, [])
-        for trial in study.trials()
+        "trial": [marks.get(trial["trial"], "") + str(trial["trial"]) for trial in trials],
+        "status": [trial["status"] for trial in trials],
+        EPOCHS: [str(trial["epochs"]) for trial in trials],
+        "val\nacc": [percent(trial["val/accuracy"]) for trial in trials],
+        INTERVAL: [_interval(trial["val/accuracy"], validation_rows) for trial in trials],
+        "val\nloss": [number(trial["val/loss"]) for trial in trials],
+        TRAIN: [percent(trial["train/accuracy"]) for trial in trials],
+        **{
+            heading: [number(trial.get(name)) for trial in trials]
+            for heading, name in zip(SETTINGS, NAMES, strict=True)
+        },
     }
 
 
-def _endings(rows: Sequence[Mapping[str, Any]]) -> str:
-    counts = Counter(row["ending"] for row in rows)
-    return ", ".join(f"{count} {ending}" for ending, count in counts.items())
+def _fitting(columns: Mapping[str, Sequence[str]], width: int) -> dict[str, Sequence[str]]:
+    """Return the columns without as many as have to give way."""
+    kept = dict(columns)
+    for heading in GIVE_WAY:
+        if table_width(kept) > width:
+            del kept[heading]
+    return kept
 
 
-def _marks(study: OpenStudy) -> dict[int, str]:
-    """Return the mark of the chosen trial, and of those that the noise floor cannot tell from it.
+def _interval(accuracy: float | None, rows: int) -> str:
+    from sweep.statistics.intervals import accuracy_interval
 
-    The floor is known once the study is confirmed.
-    """
-    from sweep.study.confirmation import confirmation_of
-    from sweep.study.results import find_chosen
-
-    chosen, confirmation = find_chosen(study), confirmation_of(study)
-    if chosen is None:
-        return {}
-    marks = {chosen.number: CHOSEN}
-    if confirmation is not None and chosen.value is not None:
-        for trial in study.trials():
-            if trial.value is not None and trial.number != chosen.number:
-                near = abs(trial.value - chosen.value) < confirmation.noise_floor
-                marks |= {trial.number: TIED} if near else {}
-    return marks
+    if accuracy is None:
+        return "-"
+    low, high = accuracy_interval(accuracy, rows)
+    return f"[{100 * low:.1f}, {100 * high:.1f}]"

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 @json_option
 def space(loss: str, space_file: Path | None, overrides: tuple[str, ...], *, as_json: bool) -> None:
     """Show the search space that `sweep run` would use with the same options."""
-    chosen = read_space(loss, space_file, overrides)
-    baseline = chosen.clip(BASELINES[loss])
+    searched = read_space(loss, space_file, overrides)
+    baseline = searched.clip(BASELINES[loss])
     if as_json:
-        click.echo(json.dumps({"loss": loss, "space": chosen.record(), "trial_0": baseline}))
+        click.echo(json.dumps({"loss": loss, "space": searched.record(), "trial_0": baseline}))
         return
     print_table(
         ["hyperparameter", "values", "trial 0"],
-        [[name, str(axis), f"{baseline[name]:g}"] for name, axis in chosen.axes.items()],
+        [[name, str(axis), f"{baseline[name]:g}"] for name, axis in searched.axes.items()],
         title=f"{loss} search space",
     )

@@ -9,30 +9,41 @@ import click
 from sweep.cli.best import print_best
 
 if TYPE_CHECKING:
-    from sweep.study.opening import OpenStudy
+    from sweep.analysis.session import Session
     from sweep.timings import Timings
 
 COMPUTING = ("training", "evaluation", "waiting")
 """The parts of the time in which the machine does arithmetic, or should."""
 
 
-def print_summary(study: OpenStudy, why: str, timings: Timings, operations: float) -> None:
+def print_summary(session: Session, timings: Timings) -> None:
     """Say why training stopped, what is best, where the time went and what comes next."""
-    from sweep.study.edges import edge_lines
-    from sweep.study.results import find_chosen, tally
+    from sweep.analysis.boundary import boundary_lines
+    from sweep.analysis.selection import find_selected
+    from sweep.search.trials import tally
 
-    click.echo(f"study {study.name}: {why} ({tally(study.trials())})")
-    best = find_chosen(study)
+    study = session.study
+    trials = study.trials()
+    click.echo(f"study {study.name}: {session.why} ({tally(trials)})")
+    best = find_selected(study)
     if best is not None:
         print_best(study, best)
-    for line in edge_lines(study):
+    for line in boundary_lines(study):
         click.echo(line)
+    if study.foreign():
+        numbers = ", ".join(map(str, study.foreign()[:5]))
+        click.echo(f"trials of other programs in the study, left alone: {numbers}")
     click.echo(f"time {timings}")
-    if operations:
+    if session.operations:
         spent = sum(timings.seconds().get(part, 0.0) for part in COMPUTING)
         click.echo(
-            f"arithmetic {operations / spent / 1e9:.1f} GF/s while training and evaluating "
-            f"({study.settings.layout})"
+            f"arithmetic {session.operations / spent / 1e9:.1f} GF/s while training and "
+            f"evaluating ({study.config.slots} slots, panels of {study.config.lanes} lanes)"
+        )
+    if not session.lanes_agree:
+        click.echo(
+            "this machine's BLAS gives a trial other bits in another lane: trials were not moved, "
+            "and may not reproduce bit for bit"
         )
     if best is not None:
         click.echo(f"next: sweep ui | sweep show {study.name} | sweep confirm {study.name}")

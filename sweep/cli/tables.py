@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-CHOSEN, TIED = "*", "\N{ALMOST EQUAL TO}"
-"""Marks of the chosen trial, and of what cannot be told from it."""
+SELECTED, TIED = "*", "\N{ALMOST EQUAL TO}"
+"""Marks of the selected trial, and of what cannot be told from it."""
 PLAIN_TIED = "~"
 PLAIN_WIDTH = 200
 """Columns of what is piped into a file or another program, whatever the terminal around it."""
@@ -42,7 +42,7 @@ def draws_blocks() -> bool:
 
 
 def tied_mark() -> str:
-    """Return the mark of what cannot be told from the chosen trial, as stdout can show it."""
+    """Return the mark of what cannot be told from the selected trial, as stdout can show it."""
     return TIED if draws_blocks() else PLAIN_TIED
 
 
@@ -61,7 +61,8 @@ def print_table(
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for column in columns:
         left = column in LEFT
-        table.add_column(column, justify="left" if left else "right", no_wrap=not left)
+        justify: Literal["left", "right"] = "left" if left else "right"
+        table.add_column(column, justify=justify, no_wrap=column not in WRAPPED)
     overflow: Literal["ellipsis", "crop"] = "ellipsis" if draws_blocks() else "crop"
     for number, row in enumerate(rows):
         # Text, because a name may hold what rich would read as markup; words give way to numbers.
@@ -80,9 +81,12 @@ def table_width(columns: Mapping[str, Sequence[str]]) -> int:
 
 
 LEFT = (
-    *("study", "data", "loss", "ending", "curve", "hyperparameter"),
+    *("study", "data", "loss", "status", "curve", "hyperparameter"),
     *("values", "pair", "class", "better"),
 )
+
+WRAPPED = (*LEFT, "search")
+"""Columns of words, which give way to numbers in a narrow terminal."""
 
 
 def say(text: str) -> None:

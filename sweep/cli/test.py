@@ -30,23 +30,25 @@ def test(
     *,
     as_json: bool,
 ) -> None:
-    """Open the test rows: evaluate the chosen trial of STUDY on them, and count it.
+    """Open the test rows: evaluate the selected trial of STUDY on them, and count it.
 
-    The search never sees these rows. Each look at them wears them out, so the study counts.
+    The search never sees these rows. The more often they are looked at, the less they tell: the
+    study counts how often.
     """
+    from sweep.analysis.selection import grounds, selected_trial
+    from sweep.analysis.test_set import open_test_rows
+    from sweep.data.reopening import reopen_data, reopen_source
+    from sweep.search.record import open_study
     from sweep.statistics.intervals import percent_with_interval
-    from sweep.study.material import reopen_data, reopen_source
-    from sweep.study.opening import load_study
-    from sweep.study.results import chosen_trial, grounds
-    from sweep.study.sealed_test import open_test_rows
-    from sweep.study.storage import open_storage
     from sweep.tracking.tracker import Tracker
+    from sweep.workspace import Workspace
 
-    study = load_study(study_name, open_storage())
-    trial = chosen_trial(study)
-    source = reopen_source(study.settings.data, data_dir)
-    reopen_data(study.settings.data, source)
-    tracker = Tracker(study.settings.data.name, uri=tracking_uri)
+    workspace = Workspace()
+    study = open_study(study_name, workspace)
+    trial = selected_trial(study)
+    source = reopen_source(study.config.data, data_dir)
+    reopen_data(study.config.data, source)
+    tracker = Tracker(study.config.data.name, workspace, uri=tracking_uri)
     result, openings = open_test_rows(study, trial, source, tracker)
     if as_json:
         facts = {"study": study.name, "trial": trial.number, "openings": openings}

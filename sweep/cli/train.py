@@ -14,12 +14,13 @@ from sweep.cli.options import (
     loss_option,
     seed_option,
     tracking_option,
+    train_curve_option,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sweep.study.single import SingleResult
+    from sweep.analysis.train import SingleResult
 
 
 @click.command()
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @epochs_option
 @seed_option
 @data_options
+@train_curve_option
 @tracking_option
 @click.option("--test", "on_test", is_flag=True, help="Evaluate on the test rows at the end.")
 @json_option
@@ -47,6 +49,7 @@ def train(
     epochs: int,
     seed: int,
     data: str,
+    train_curve: str,
     data_dir: Path | None,
     val_size: int | None,
     split_seed: int,
@@ -59,14 +62,15 @@ def train(
 
     What is left out is the report's own setting.
     """
+    from sweep.analysis.test_set import refuse_without_test_rows
+    from sweep.analysis.train import settle_hyperparameters, train_single
     from sweep.cli.progress import watching_epochs
     from sweep.data import auto_notice, open_source
+    from sweep.data.reopening import choose_data
+    from sweep.search.storage import making_stores
     from sweep.space import RULES
-    from sweep.study.material import choose_data
-    from sweep.study.sealed_test import refuse_without_test_rows
-    from sweep.study.single import settle_hyperparameters, train_single
-    from sweep.study.storage import making_stores
     from sweep.tracking.tracker import Tracker
+    from sweep.workspace import Workspace
 
     checked = {
         name: RULES[name].check(name, value) for name, value in given.items() if value is not None
@@ -76,13 +80,15 @@ def train(
         click.echo(auto_notice(source, data_dir), err=True)
     if on_test:
         refuse_without_test_rows(source)
-    choice, rows = choose_data(source, val_size=val_size, split_seed=split_seed, given=data)
+    choice, rows = choose_data(
+        source, val_size=val_size, split_seed=split_seed, given=data, mirrored=True
+    )
     unvalidated = rows.unvalidated()
     if unvalidated is not None:
         click.echo(unvalidated, err=True)
     hyperparameters = settle_hyperparameters(checked, loss, rows)
-    with making_stores():
-        tracker = Tracker(choice.name, uri=tracking_uri)
+    with making_stores(Workspace()):
+        tracker = Tracker(choice.name, Workspace(), uri=tracking_uri)
     with watching_epochs(epochs) as on_epoch:
         result = train_single(
             hyperparameters,
@@ -92,6 +98,7 @@ def train(
             loss=loss,
             epochs=epochs,
             seed=seed,
+            train_curve=train_curve,
             test_source=source if on_test else None,
             on_epoch=on_epoch,
         )

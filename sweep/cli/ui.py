@@ -15,8 +15,9 @@ from sweep.cli.options import tracking_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sweep.study.opening import OpenStudy
+    from sweep.search.record import StudyRecord
     from sweep.tracking.server import Server
+    from sweep.workspace import Workspace
 
 
 @click.command()
@@ -49,11 +50,13 @@ def ui(
     from sweep.tracking.server import serving
     from sweep.tracking.tracker import newest_experiment
     from sweep.tracking.tracker import tracking_uri as resolve
+    from sweep.workspace import Workspace
 
-    studies = _studies(names)
-    uri = resolve(tracking_uri)
-    experiment_id = newest_experiment(uri, studies[0].settings.data.name if studies else None)
-    view, runs = _view(studies, uri)
+    workspace = Workspace()
+    studies = _studies(names, workspace)
+    uri = resolve(tracking_uri, workspace)
+    experiment_id = newest_experiment(uri, studies[0].config.data.name if studies else None)
+    view, runs = _view(studies, uri, workspace)
     if uri.startswith("http"):
         click.echo(link(without_login(uri), experiment_id, view))
         return
@@ -66,17 +69,18 @@ def ui(
         _show(server, link(server.address, experiment_id, view), no_browser=no_browser)
 
 
-def _studies(names: Sequence[str]) -> list[OpenStudy]:
+def _studies(names: Sequence[str], workspace: Workspace) -> list[StudyRecord]:
     """Open the studies by their names; without any, no store is opened."""
-    from sweep.study.opening import load_study
-    from sweep.study.storage import open_storage
+    from sweep.search.record import open_study
 
     if len(names) > 2:  # noqa: PLR2004 - side by side
         raise click.UsageError(f"One study, or two side by side: got {len(names)}.")
-    return [load_study(name, open_storage()) for name in names]
+    return [open_study(name, workspace) for name in names]
 
 
-def _view(studies: Sequence[OpenStudy], uri: str) -> tuple[str | None, dict[str, str]]:
+def _view(
+    studies: Sequence[StudyRecord], uri: str, workspace: Workspace
+) -> tuple[str | None, dict[str, str]]:
     """See to it that MLflow has the dashboard of one or two studies.
 
     Returns
@@ -85,14 +89,14 @@ def _view(studies: Sequence[OpenStudy], uri: str) -> tuple[str | None, dict[str,
         The key of the dashboard, and the run of each study by the study's name.
 
     """
-    from sweep.study.dashboard import colour_runs, ensure_pair_view, ensure_view
+    from sweep.search.dashboard import colour_runs, ensure_pair_view, ensure_view
     from sweep.tracking.saved_view import TESTED_MLFLOW, untested_mlflow
     from sweep.tracking.tracker import Tracker
 
     if not studies:
         return None, {}
     first, *rest = studies
-    tracker = Tracker(first.settings.data.name, uri=uri)
+    tracker = Tracker(first.config.data.name, workspace, uri=uri)
     runs = {
         study.name: run.info.run_id
         for study in studies

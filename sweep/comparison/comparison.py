@@ -2,21 +2,145 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sweep.comparison.parts import Answers, Search
-from sweep.comparison.sentence import sentence_of
+from sweep.analysis.importance import Importance, Importances
+from sweep.statistics.best_of import BestOf
+from sweep.statistics.intervals import Share
+from sweep.statistics.outputs import Outputs
 from sweep.statistics.paired import PairedDifference
 from sweep.statistics.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answers", "Comparison", "Difference", "Place", "Search"]
-
 SIGNIFICANT = 0.05
 """Below this p value a difference counts as shown."""
+SHORT = 0.02
+"""An interval of accuracies, below which a tenth of a point is too coarse."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What a study's search came to.
+
+    Attributes
+    ----------
+    sampler, pruner, epochs
+        How it searched.
+    complete, pruned, failed
+        How many trials ended in each way.
+    best_of
+        The best of k drawn settings; the first trial of a study is given, not drawn.
+    drawn_independently
+        Whether the assumptions of `best_of` hold: a random sampler and no pruner.
+    rung
+        The epoch after which the importances compare the trials.
+    importances
+        How much each searched hyperparameter decides.
+    places
+        Where the selected trial lies in each searched range.
+
+    """
+
+    sampler: str
+    pruner: str
+    epochs: int
+    complete: int
+    pruned: int
+    failed: int
+    best_of: BestOf
+    drawn_independently: bool
+    rung: int
+    importances: Importances
+    places: list[Place]
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Search:
+        """Read back what `dataclasses.asdict` made."""
+        importances = record["importances"]
+        parts = {
+            "best_of": BestOf(**record["best_of"]),
+            "importances": Importances(
+                ranked=[Importance(**each) for each in importances["ranked"]],
+                alike=[(one, other) for one, other in importances["alike"]],
+                reason=importances["reason"],
+            ),
+            "places": [Place(**each) for each in record["places"]],
+        }
+        return cls(**{**record, **parts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a study's selected trial answers on the test rows.
+
+    Attributes
+    ----------
+    study, study_id, loss
+        The study.
+    trial, grounds, weights_digest
+        Its selected trial, why it is the selected one, and what it ended with.
+    setting
+        The trial's hyperparameters.
+    seeds, confirmed_mean, confirmed_error
+        On how many fresh seeds the setting was confirmed, and its mean objective with the
+        standard error; 0 and None where it was not confirmed.
+    openings
+        How often the test rows have been opened for this study, this comparison included.
+    train_accuracy
+        On all training rows, as the search recorded it after the last epoch.
+    val, test
+        Accuracy on validation and test rows.
+    per_class
+        Accuracy on the test rows of each class; None for a class without.
+    confusion
+        Entry [i][j]: how many test rows of class i were taken for class j.
+    outputs
+        What the probabilities said; a bce has them as they are, and normalised.
+    search
+        How the trial was found.
+
+    """
+
+    study: str
+    study_id: str
+    loss: str
+    trial: int
+    grounds: str
+    weights_digest: str
+    setting: dict[str, float]
+    seeds: int
+    confirmed_mean: float | None
+    confirmed_error: float | None
+    openings: int
+    train_accuracy: float
+    val: Share
+    test: Share
+    per_class: list[Share | None]
+    confusion: list[list[int]]
+    outputs: list[Outputs]
+    search: Search
+
+    @property
+    def gap(self) -> float:
+        """Accuracy on the training rows less that on the test rows."""
+        return self.train_accuracy - self.test.value
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Answers:
+        """Read back what `dataclasses.asdict` made."""
+        parts = {
+            "val": Share(**record["val"]),
+            "test": Share(**record["test"]),
+            "per_class": [None if each is None else Share(**each) for each in record["per_class"]],
+            "outputs": [Outputs(**each) for each in record["outputs"]],
+            "search": Search.from_record(record["search"]),
+        }
+        return cls(**{**record, **parts})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +179,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The chosen trials of some studies on the same test rows.
+    """The selected trials of some studies on the same test rows.
 
     Every pair is tested, not each study against the best: which one is the best is known from
     the same rows, and a test against it alone would not count the others that it was picked from.
@@ -64,8 +188,6 @@ class Comparison:
     ----------
     made
         When, in ISO format.
-    run_id
-        The MLflow run that shows it.
     data, data_digest, split_digest, test_digest
         The rows.
     test_rows, class_names
@@ -77,13 +199,12 @@ class Comparison:
         One for each study, in the order in which they were named.
     differences
         Of every pair, in the same order.
-    cautions
+    caveats
         What makes the comparison less fair or less sure than it looks.
 
     """
 
     made: str
-    run_id: str
     data: str
     data_digest: str
     split_digest: str
@@ -94,7 +215,7 @@ class Comparison:
     direction: str
     answers: list[Answers]
     differences: list[Difference]
-    cautions: list[str]
+    caveats: list[str]
 
     @property
     def studies(self) -> list[str]:
@@ -107,13 +228,19 @@ class Comparison:
         return max(self.answers, key=lambda each: each.test.right)
 
     @property
+    def key(self) -> str:
+        """Of its run in MLflow, which no other comparison has."""
+        content = json.dumps(asdict(self), sort_keys=True).encode()
+        return f"compare-{hashlib.sha256(content).hexdigest()[:32]}"
+
+    @property
     def sentence(self) -> str:
         """The answer in one plain sentence."""
-        return sentence_of(self)
+        return _of_two(self) if len(self.answers) == 2 else _of_many(self)  # noqa: PLR2004 - a pair
 
     def record(self) -> dict[str, Any]:
         """Return plain values for JSON; `from_record` reads them back."""
-        return {"sentence": self.sentence, **asdict(self)}
+        return {"sentence": self.sentence, "run_key": self.key, **asdict(self)}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Comparison:
@@ -123,5 +250,64 @@ class Comparison:
             for each in record["differences"]
         ]
         answers = [Answers.from_record(each) for each in record["answers"]]
-        plain = {name: value for name, value in record.items() if name != "sentence"}
+        derived = ("sentence", "run_key")
+        plain = {name: value for name, value in record.items() if name not in derived}
         return cls(**{**plain, "answers": answers, "differences": differences})
+
+
+def _of_two(comparison: Comparison) -> str:
+    """Say which study is better, by how much and how surely; or that none is shown to be."""
+    (difference,) = comparison.differences
+    better = comparison.best
+    (other,) = (each for each in comparison.answers if each is not better)
+    sign = 1 if better.study == difference.first else -1
+    paired = difference.paired
+    ends = sorted((sign * paired.low, sign * paired.high))
+    rows = f"on {comparison.test_rows:,} test rows, one training of each"
+    by, low, high = _points(sign * paired.difference, *ends)
+    p_value = _p_value(difference.p_value)
+    figures = f"{by} points, 95 % interval {low} to {high}, McNemar's exact p {p_value}"
+    if difference.shown:
+        return f"{_named(better)} is better than {_named(other)} {rows}: by {figures}."
+    sentence = f"No difference shown between {_named(better)} and {_named(other)} {rows}: {figures}"
+    if paired.low > 0 or paired.high < 0:
+        sentence += " (which decides; the bootstrap's interval is short where few rows differ)"
+    return f"{sentence}."
+
+
+def _of_many(comparison: Comparison) -> str:
+    best = comparison.best
+    beaten: list[str] = []
+    level: list[str] = []
+    for difference in comparison.differences:
+        pair = (difference.first, difference.second)
+        if best.study in pair:
+            other = pair[pair[0] == best.study]
+            (beaten if difference.shown else level).append(other)
+    parts = [f"better than {_listed(beaten)}"] if beaten else []
+    if level:
+        parts.append(f"no difference shown from {_listed(level)}")
+    return (
+        f"{_named(best)} has the highest accuracy of {len(comparison.answers)} on "
+        f"{comparison.test_rows:,} test rows, one training of each: {'; '.join(parts)} (McNemar's "
+        "exact test of every pair, corrected by Holm)."
+    )
+
+
+def _named(answers: Answers) -> str:
+    return f"{answers.study} ({100 * answers.test.value:.1f} %)"
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _points(difference: float, low: float, high: float) -> list[str]:
+    """Write shares as percent, to the hundredth where the interval is short."""
+    digits = 2 if high - low < SHORT else 1
+    # + 0: no "-0.0"
+    return [f"{round(100 * share, digits) + 0:.{digits}f}" for share in (difference, low, high)]
+
+
+def _p_value(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"  # noqa: PLR2004 - as is usual

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sweep.data.source import Source
     from sweep_model.arrays import Labels
 
+_GOLDEN = (5**0.5 - 1) / 2  # multiples of it fill the unit interval evenly
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -82,6 +84,20 @@ def stratified_split(labels: Labels, size: int, seed: int) -> tuple[Labels, Labe
         np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed
     )
     return np.sort(others), np.sort(drawn)
+
+
+def stratified_sample(labels: Labels, size: int) -> tuple[Labels, Labels]:
+    """Part row numbers into a sample with each class's share, and the others; both ascend.
+
+    The sample is the same for the same labels. It takes the rows of a class at even distances.
+    """
+    counts = np.bincount(labels)
+    by_class = np.argsort(labels, kind="stable")
+    places = np.concatenate([np.arange(count) for count in counts])
+    shares = np.empty(len(labels))
+    shares[by_class] = (places * _GOLDEN) % 1  # spread evenly, however many are taken
+    numbers = np.argsort(shares, kind="stable")
+    return np.sort(numbers[:size]), np.sort(numbers[size:])
 
 
 def _last(n: int, size: int) -> Split:

@@ -1,180 +1,157 @@
-"""Whether the MLflow runs of a study say what its record says, trial by trial."""
+"""Whether MLflow says of a study what its record says, trial by trial; and making it so again."""
 
 from __future__ import annotations
 
-import math
-import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from sweep.study import attributes
-from sweep.study.ending import Ending
-from sweep.study.results import ending
-from sweep.study.training_run import LEARNING_RATE, WHOLE
-from sweep_model.hyperparameters import Hyperparameters
+from sweep.analysis.session import recorded_states
+from sweep.data.reopening import reopen_data, reopen_source
+from sweep.search.lock import study_lock
+from sweep.search.study_run import (
+    pending_files,
+    study_key,
+    trial_key,
+    trial_state,
+)
+from sweep.search.trials import Status, tally
+from sweep.tracking.mirror import COMPLETE, KEY, Mirror
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-    from mlflow.entities import Run as MlflowRun
-    from optuna.trial import FrozenTrial
+    from mlflow.entities import Run
 
-    from sweep.study.opening import OpenStudy
-
-Points: TypeAlias = "list[tuple[int, float]]"
-History: TypeAlias = "Callable[[str, str], Points]"
-"""Given the id of a run and a metric, the steps and values that MLflow has of it."""
-
-
-class Remedy(StrEnum):
-    """What makes a run agree again; each ends with `study.reconcile`, which fills in the rest."""
-
-    RECONCILE = "reconcile"
-    COMPLETE = "complete"
-    """Its points are to be looked through again: the tag that vouches for them has to go."""
-    REPLACE = "replace"
-    """MLflow cannot take back a point or a parameter: the run is deleted, and made anew."""
+    from sweep.search.record import StudyRecord
+    from sweep.search.trials import TrialRecord
+    from sweep.tracking.mirror import RunState
+    from sweep.tracking.tracker import Tracker
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Disagreement:
-    """One thing that a study's record and its copy in MLflow say differently.
+    """One thing that MLflow and the record of a study say differently.
 
     Attributes
     ----------
-    trial
-        Its number; that of the run where the record has no such trial.
     said
         What is wrong, in a phrase.
-    remedy
-        What puts it right.
-    run
-        MLflow's id of the run that is wrong; None where there is none.
+    wrong_run
+        MLflow's id of the run that says something wrong: as MLflow takes nothing back, it has to be
+        deleted. None where the run only lacks something.
+    trial
+        The trial that gets a new run in its place; None where none does.
 
     """
 
-    trial: int
     said: str
-    remedy: Remedy
-    run: str | None = None
+    wrong_run: str | None = None
+    trial: int | None = None
 
     def __str__(self) -> str:
-        return f"trial {self.trial}: {self.said}"
+        return self.said
 
 
-def disagreements(
-    study: OpenStudy, runs: Sequence[MlflowRun], history: History
-) -> list[Disagreement]:
-    """Compare every trial that has ended with its run, and look for runs without a trial.
+def compare(study: StudyRecord, tracker: Tracker | None) -> list[Disagreement]:
+    """Compare a study and its trials that have ended with their runs.
 
-    Parameters
-    ----------
-    study
-        The record.
-    runs
-        All of the study's runs with the role of a trial.
-    history
-        Where their points are read.
-
+    `tracker` is None where MLflow has no experiment of the study.
     """
-    of_trial: defaultdict[int, list[MlflowRun]] = defaultdict(list)
-    for run in runs:
-        of_trial[trial_number(run)].append(run)
-    found: list[Disagreement] = []
-    for trial in study.trials():
-        found += _compare(trial, of_trial.pop(trial.number, []), history)
-    for number, strays in sorted(of_trial.items()):
-        for run in strays:
-            said = "has a run, but stands in no record"
-            found.append(_wrong(number, said, Remedy.REPLACE, run))
-    return found
+    by_key: defaultdict[str | None, list[Run]] = defaultdict(list)
+    for run in [] if tracker is None else tracker.runs(**study.tags):
+        if run.data.tags.get("sweep.role") in ("study", "trial"):
+            by_key[run.data.tags.get(KEY)].append(run)
+    trials = study.trials()
+    found = list(_compare_study(trials, by_key.pop(study_key(study), [])))
+    for trial in trials:
+        runs = by_key.pop(trial_key(study, trial.number), [])
+        if trial.status != Status.RUNNING:  # the next `sweep run` takes care of it
+            found += _compare_trial(study, trial, runs, tracker)
+    strays = [run for runs in by_key.values() for run in runs]
+    said = "stands in no record"
+    return found + [Disagreement(f"run {run.info.run_name} {said}", _id(run)) for run in strays]
 
 
-def trial_number(run: MlflowRun) -> int:
-    """Return which trial a run says it is of; -1 where it says no number."""
-    tag = run.data.tags.get("sweep.trial", "")
-    return int(tag) if tag.isdecimal() else -1
-
-
-def _compare(
-    trial: FrozenTrial, runs: Sequence[MlflowRun], history: History
-) -> Iterator[Disagreement]:
-    how = ending(trial)
-    if how is None:  # of one in training, the next `sweep run` takes care
-        return
+def _compare_study(trials: Sequence[TrialRecord], runs: Sequence[Run]) -> Iterator[Disagreement]:
     if not runs:
-        yield Disagreement(trial=trial.number, said="has no run", remedy=Remedy.RECONCILE)
+        if trials:
+            yield Disagreement("the study has no run")
         return
-    known = trial.user_attrs.get(attributes.TRIAL_RUN)
-    run = next((run for run in runs if run.info.run_id == known), runs[0])
-    for other in runs:
-        if other is not run:
-            yield _wrong(trial.number, f"has {len(runs)} runs", Remedy.REPLACE, other)
-    if run.info.status != how.mlflow_status:
-        said = f"its run is {run.info.status}, not {how.mlflow_status}"
-        yield _wrong(trial.number, said, Remedy.RECONCILE, run)
-    yield from _compare_contents(trial, how, run, history)
+    yield from _doubled("the study", runs)
+    if runs[0].info.status == "RUNNING" and not tally(trials).running:
+        yield Disagreement("the study's run is RUNNING, although nobody runs it")
 
 
-def _compare_contents(
-    trial: FrozenTrial, how: Ending, run: MlflowRun, history: History
+def _doubled(what: str, runs: Sequence[Run]) -> Iterator[Disagreement]:
+    for other in runs[1:]:  # the mirror knows the oldest
+        yield Disagreement(f"{what} has {len(runs)} runs", _id(other))
+
+
+def _compare_trial(
+    study: StudyRecord, trial: TrialRecord, runs: Sequence[Run], tracker: Tracker | None
 ) -> Iterator[Disagreement]:
-    if f"sweep.{WHOLE}" not in run.data.tags:
-        yield _wrong(trial.number, "its run was never completed", Remedy.RECONCILE, run)
+    what = f"trial {trial.number}"
+    if not runs or tracker is None:
+        yield Disagreement(f"{what} has no run")
         return
-    for name, value in trial.params.items():
-        logged = run.data.params.get(name)
-        if logged is None or float(logged) != value:
-            said = f"{name} is {logged or 'not there'}, not {value!r}"
-            yield _wrong(trial.number, said, Remedy.REPLACE, run)
-    for metric, curve in recorded_curves(trial).items():
-        points = history(run.info.run_id, metric) if metric in run.data.metrics else []
-        fault = compare_points(curve, points, settled=how != Ending.INTERRUPTED)
-        if fault is not None:
-            said, remedy = fault
-            yield _wrong(trial.number, f"{metric} {said}", remedy, run)
+    yield from _doubled(what, runs)
+    run, state = runs[0], trial_state(study, trial, None)
+    if run.info.status != state.status:
+        yield Disagreement(f"{what}: its run is {run.info.status}, not {state.status}")
+    complete = COMPLETE in run.data.tags
+    if not complete:
+        yield Disagreement(f"{what}: its run was never completed")
+    for said, wrong in _differences(state, run, tracker):
+        if wrong:
+            yield Disagreement(f"{what}: {said}", _id(run), trial.number)
+        elif complete:
+            yield Disagreement(f"{what}: {said}")
 
 
-def recorded_curves(trial: FrozenTrial) -> Mapping[str, list[float]]:
-    """Return what MLflow should have of each metric after every epoch."""
-    curves: dict[str, list[float]] = trial.user_attrs.get(attributes.CURVES) or {}
-    if not curves or not trial.params:
-        return curves
-    setting = Hyperparameters(**trial.params)
-    epochs = range(len(curves["val/loss"]))
-    return {**curves, LEARNING_RATE: [setting.rate(epoch) for epoch in epochs]}
+def _differences(state: RunState, run: Run, tracker: Tracker) -> Iterator[tuple[str, bool]]:
+    """Yield what a run says otherwise, and whether it is wrong; else it is only missing."""
+    parameters = {name: str(value) for name, value in state.parameters.items()}
+    for expected, logged in (
+        (parameters, run.data.params),
+        (state.metrics, run.data.metrics),
+    ):
+        for name, value in expected.items():
+            if name not in logged:
+                yield f"{name} is missing", False
+            elif logged[name] != value:
+                yield f"{name} is {logged[name]}, not {value}", True
+    for name, curve in state.curves.items():
+        said, wrong = _compare_points(curve, _points(run, name, tracker))
+        if said:
+            yield f"{name} {said}", wrong
 
 
-def compare_points(
-    curve: Sequence[float], points: Points, *, settled: bool
-) -> tuple[str, Remedy] | None:
-    """Return what is wrong with a metric's points and what mends it; None where nothing is.
-
-    `settled` says that the trial ended by itself: of an interrupted one, MLflow may know more.
-    """
+def _compare_points(
+    curve: Sequence[float | None], points: Sequence[tuple[int, float]]
+) -> tuple[str, bool]:
+    """Return what is said otherwise of a curve, empty for nothing, and whether it is wrong."""
     counts = Counter(step for step, _ in points)
     doubled = sorted(step for step, count in counts.items() if count > 1)
-    missing = [epoch for epoch in range(1, len(curve) + 1) if epoch not in counts]
     if doubled:
-        return f"has more than one point of {_epochs(doubled)}", Remedy.REPLACE
-    if settled and any(not 1 <= step <= len(curve) for step in counts):
-        beyond = sorted(step for step in counts if not 1 <= step <= len(curve))
-        return f"has points of {_epochs(beyond)}, beyond the record", Remedy.REPLACE
-    for step, value in points:
-        if 1 <= step <= len(curve) and not _same(value, curve[step - 1]):
-            return f"is {value!r} in epoch {step}, not {curve[step - 1]!r}", Remedy.REPLACE
-    if missing:
-        return f"lacks {_epochs(missing)}", Remedy.COMPLETE
-    return None
+        return f"has more than one point of {_epochs(doubled)}", True
+    beyond = sorted(step for step in counts if not 1 <= step <= len(curve))
+    if beyond:
+        return f"has points of {_epochs(beyond)}, beyond the record", True
+    others = sorted(step for step, value in points if value != curve[step - 1])
+    if others:
+        return f"is another in {_epochs(others)}", True
+    lacking = [step for step in range(1, len(curve) + 1) if step not in counts]
+    return (f"lacks {_epochs(lacking)}" if lacking else ""), False
 
 
-def _same(logged: float, recorded: float) -> bool:
-    """Whether MLflow has the recorded number; it keeps an infinity as the largest float."""
-    if math.isinf(recorded):
-        recorded = math.copysign(sys.float_info.max, recorded)
-    return logged == recorded or (math.isnan(logged) and math.isnan(recorded))
+def _points(run: Run, metric: str, tracker: Tracker) -> list[tuple[int, float]]:
+    if metric not in run.data.metrics:
+        return []
+    with tracker.reaching():
+        history = tracker.client.get_metric_history(_id(run), metric)
+    return [(point.step, point.value) for point in history]
 
 
 def _epochs(steps: Sequence[int]) -> str:
@@ -189,5 +166,60 @@ def _epochs(steps: Sequence[int]) -> str:
     return f"epoch{'s' if len(steps) > 1 else ''} {', '.join(words)}"
 
 
-def _wrong(number: int, said: str, remedy: Remedy, run: MlflowRun) -> Disagreement:
-    return Disagreement(trial=number, said=said, remedy=remedy, run=run.info.run_id)
+def _id(run: Run) -> str:
+    return str(run.info.run_id)
+
+
+def waiting_files(study: StudyRecord) -> list[Path]:
+    """Return the folders of ended trials whose files MLflow does not have yet."""
+    return sorted(study.workspace.pending(study.name).glob("trial-*"))
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What was done: how many things were put right, and which trials have a new run."""
+
+    changes: int
+    replaced: tuple[int, ...] = ()
+
+
+def repair(study: StudyRecord, tracker: Tracker) -> Repaired:
+    """Make MLflow say what the record says, under the study's lock.
+
+    Runs that say something wrong are deleted, which `mlflow runs restore` undoes; their files go to
+    the new runs. Then MLflow is handed the study and every trial that has ended.
+
+    Raises
+    ------
+    SweepError
+        Another process runs the study, its data are not to be found, or the store does not answer.
+
+    """
+    with study_lock(study.workspace, study.name):
+        found, waiting = compare(study, tracker), waiting_files(study)
+        if not found and not waiting:
+            return Repaired(0)
+        data = reopen_data(study.config.data, reopen_source(study.config.data))
+        replaced = {one.trial: one.wrong_run for one in found if one.trial is not None}
+        for number, run in replaced.items():
+            _keep_files(study, number, str(run), tracker)
+        with tracker.reaching():
+            for run in {one.wrong_run for one in found if one.wrong_run is not None}:
+                tracker.client.delete_run(run)
+        mirror = Mirror(tracker)
+        for state in recorded_states(study, data):
+            mirror.update(state)
+    return Repaired(len(found) or len(waiting), tuple(sorted(replaced)))
+
+
+def _keep_files(study: StudyRecord, number: int, run: str, tracker: Tracker) -> None:
+    """Let the files of a run that will be deleted wait for the new one."""
+    folder = pending_files(study, number)
+    if folder.exists():
+        return
+    partial = folder.with_name(f".{folder.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    with tracker.reaching():
+        if tracker.client.list_artifacts(run):
+            tracker.client.download_artifacts(run, "", str(partial))
+    partial.rename(folder)

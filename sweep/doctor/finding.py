@@ -1,10 +1,12 @@
-"""What a check found, and what to do about it."""
+"""What a check of `sweep doctor` found, and what to do about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+REPAIR = "sweep doctor --repair"
 
 
 class Level(StrEnum):
@@ -15,30 +17,28 @@ class Level(StrEnum):
     FAIL = "FAIL"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """One line of `sweep doctor`.
 
     Attributes
     ----------
-    check
-        What was looked at.
-    level, said
-        How it is, in a word and in a phrase.
-    details
-        Each thing that is wrong, where there may be many.
+    level, check, said
+        How it is, what was looked at, and the finding in a phrase.
     advice
         The next step; empty where nothing is to be done.
+    details
+        Each thing that is wrong, where there may be many.
     unreachable
         Whether it could not be looked at because a store does not answer.
 
     """
 
-    check: str
     level: Level
+    check: str
     said: str
-    details: tuple[str, ...] = ()
     advice: str = ""
+    details: tuple[str, ...] = ()
     unreachable: bool = False
 
     def record(self) -> dict[str, Any]:
@@ -50,23 +50,3 @@ class Finding:
             "details": list(self.details),
             "advice": self.advice,
         }
-
-
-def ok(check: str, said: str) -> Finding:
-    """Return that all is as it should be."""
-    return Finding(check=check, level=Level.OK, said=said)
-
-
-def warn(check: str, said: str, advice: str, details: tuple[str, ...] = ()) -> Finding:
-    """Return what is worth knowing, and the next step."""
-    return Finding(check=check, level=Level.WARN, said=said, details=details, advice=advice)
-
-
-def fail(check: str, said: str, advice: str, details: tuple[str, ...] = ()) -> Finding:
-    """Return what is wrong, and the next step."""
-    return Finding(check=check, level=Level.FAIL, said=said, details=details, advice=advice)
-
-
-def unreachable(check: str, said: str, advice: str) -> Finding:
-    """Return that a store does not answer, and the next step."""
-    return Finding(check=check, level=Level.FAIL, said=said, advice=advice, unreachable=True)

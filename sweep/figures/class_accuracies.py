@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from sweep.statistics.share import Share
+    from sweep.statistics.intervals import Share
 
 MOST_CLASSES: Final = 40
 NAME_WIDTH: Final = 200

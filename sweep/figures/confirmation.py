@@ -51,7 +51,7 @@ def _draw(axes: Axes, place: int, row: Row) -> None:
     if math.isfinite(row.search):
         axes.scatter(row.search, place, s=60, facecolors="none", edgecolors=VERMILLION, zorder=3)
     if not values or len(values) < len(row.values):
-        return  # the mean of those that did not diverge would flatter
+        return  # the mean of those that did not diverge would be optimistic
     mean, half = statistics.fmean(values), t_half_width(values)
     axes.errorbar(
         mean,

@@ -33,17 +33,17 @@ def history_figure(
     *,
     direction: Direction,
     objective: str,
-    chosen: int | None = None,
+    selected: int | None = None,
 ) -> Figure:
     """The value of each complete trial, the best so far as a step line, the best of all marked.
 
-    `chosen` is the number of the best where equals were told apart by something else.
+    `selected` is the number of the best where equals were told apart by something else.
 
     Pruned trials stand pale at the last value that they reported; failed ones are only counted.
     """
     figure = new_figure(900, 430, layout="constrained")
     axes = figure.subplots()
-    headline(figure, "Optimisation history", caption(trials, direction, objective, chosen))
+    headline(figure, "Optimisation history", caption(trials, direction, objective, selected))
     finished, stopped = complete(trials), pruned(trials)
     if not finished and not stopped:
         say_instead(axes, "no finished trial")
@@ -52,7 +52,7 @@ def history_figure(
     _points(axes, stopped, marker="x", color=PALE, label="pruned (last value)")
     _points(axes, finished, marker="o", color=BLUE, alpha=0.75, label="complete")
     if finished:
-        _best_so_far(axes, finished, direction, chosen)
+        _best_so_far(axes, finished, direction, selected)
     axes.set_xlabel("trial")
     fit(axes.set_ylabel(with_unit(objective)), 0.6 * figure.bbox.height)
     axes.xaxis.set_major_locator(
@@ -71,7 +71,7 @@ def _points(axes: Axes, results: Sequence[Result], **look: Any) -> None:
 
 
 def _best_so_far(
-    axes: Axes, results: Sequence[Result], direction: Direction, chosen: int | None
+    axes: Axes, results: Sequence[Result], direction: Direction, selected: int | None
 ) -> None:
     running = np.maximum if direction == "maximize" else np.minimum
     axes.plot(
@@ -81,7 +81,7 @@ def _best_so_far(
         drawstyle="steps-post",
         label="best so far",
     )
-    winner = best(results, direction, chosen)
+    winner = best(results, direction, selected)
     axes.plot(
         [winner.trial.number],
         [winner.value],
@@ -89,5 +89,5 @@ def _best_so_far(
         color=VERMILLION,
         markersize=14,
         markeredgecolor="white",
-        label=name_of_best(results, direction, chosen),
+        label=name_of_best(results, direction, selected),
     )

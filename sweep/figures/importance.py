@@ -7,10 +7,10 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from matplotlib.markers import TICKLEFT
-from matplotlib.transforms import Affine2D
+from matplotlib.transforms import ScaledTranslation
 
 from sweep.figures.lettering import fit_ticks, headline, label, say_instead
-from sweep.figures.style import BLUE, GREY, INK, SMALL_SIZE, dress, new_figure, styled
+from sweep.figures.style import BLUE, DPI, GREY, INK, SMALL_SIZE, dress, new_figure, styled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,7 +31,8 @@ def importance_figure(
     objective: str,
     intervals: Mapping[str, tuple[float, float]] | None = None,
     alike: Collection[tuple[str, str]] = (),
-    reason: str = "too few complete trials to tell",
+    reason: str = "too few trials to tell",
+    epoch: int | None = None,
 ) -> Figure:
     """Bars for the importances, fractions of 1, the largest on top.
 
@@ -49,6 +50,8 @@ def importance_figure(
         neighbours.
     reason
         Why there are no bars.
+    epoch
+        After which the objective was taken, if not the last.
 
     """
     bars = sorted(
@@ -58,7 +61,8 @@ def importance_figure(
     figure = new_figure(900, 130 + 40 * max(len(bars), 2), layout="constrained")
     axes = figure.subplots()
     known = intervals or {}
-    headline(figure, f"Importance for {objective}", _caption(known) if bars else "")
+    when = "" if epoch is None else f" after epoch {epoch}"
+    headline(figure, f"Importance for {objective}{when}", _caption(known) if bars else "")
     if not bars:
         say_instead(axes, label(reason))
         return figure
@@ -79,7 +83,7 @@ def importance_figure(
 
 
 def _caption(intervals: Mapping[str, tuple[float, float]]) -> str:
-    method = "PED-ANOVA of the better half of the complete trials"
+    method = "PED-ANOVA of the better half of the trials"
     return f"{method}, with 95 % intervals by bootstrap" if intervals else method
 
 
@@ -117,5 +121,9 @@ def _join(axes: Axes, line: int) -> None:
 
 
 def _beside(axes: Axes, pixels: float) -> Transform:
-    """Coordinates whose x = 1 lies some pixels to the right of the axes; y is theirs."""
-    return axes.get_yaxis_transform() + Affine2D().translate(pixels, 0)
+    """Coordinates whose x = 1 lies some pixels to the right of the axes; y is theirs.
+
+    In pixels of the page: a file of twice the density has twice as many.
+    """
+    inches = axes.figure.dpi_scale_trans
+    return axes.get_yaxis_transform() + ScaledTranslation(pixels / DPI, 0, inches)

@@ -38,10 +38,10 @@ def importances_figure(shares: Mapping[str, Mapping[str, tuple[float, float, flo
     headline(
         figure,
         "Importance of the hyperparameters",
-        "share in what decides the objective; 95 % bootstrap over the complete trials",
+        "share in what decides the objective; 95 % bootstrap over the trials",
     )
     if not names:
-        say_instead(axes, "too few complete trials to tell")
+        say_instead(axes, "too few trials to tell")
         return figure
     dress(axes)
     axes.grid(visible=False, axis="y")

@@ -29,31 +29,31 @@ def parallel_figure(
     *,
     direction: Direction,
     objective: str,
-    chosen: int | None = None,
+    selected: int | None = None,
+    epoch: int | None = None,
 ) -> Figure:
     """One axis per varied parameter, over its whole range, and one for the objective.
 
     Axes of log distributions are logarithmic, those of choices have equal steps. The better a
-    trial, the darker its line; the best is drawn last, in red. Trials that lack one of the
-    parameters have no line.
+    trial, the darker its line; the selected one, or the best, is drawn last, in red. Trials that
+    lack one of the parameters have no line. `epoch` is the one after which the trials are compared,
+    if not the last.
     """
     parameters = varied(complete(trials))
     results = [each for each in complete(trials) if parameters.keys() <= each.trial.params.keys()]
     figure = new_figure(max(900, COLUMN * (len(parameters) + 1)), 460, layout="constrained")
     axes = figure.subplots()
     axes.set_axis_off()
-    headline(
-        figure,
-        f"Hyperparameters and {label(objective)} of the complete trials",
-        caption(trials, direction, objective, chosen),
-    )
+    when = "of the complete trials" if epoch is None else f"after epoch {epoch}"
+    title = f"Hyperparameters and {label(objective)} {when}"
+    headline(figure, title, caption(trials, direction, objective, selected, epoch))
     if not results or not parameters:
         say_instead(axes, "no parameter varied" if results else "no complete trial")
         return figure
     scales = {name: Scale.of(distribution) for name, distribution in parameters.items()}
     goal = Scale.around([result.value for result in results])
     _axes(axes, [*scales.items(), (objective, goal)])
-    winner = best(results, direction, chosen)
+    winner = best(results, direction, selected)
     _lines(axes, results, winner, direction=direction, scales=scales, goal=goal)
     return figure
 

@@ -26,7 +26,7 @@ NAME_WIDTH: Final = 150
 
 @styled
 def places_figure(places: Mapping[str, Sequence[Place]]) -> Figure:
-    """One line for each searched range: its ends, and the chosen trial with its value.
+    """One line for each searched range: its ends, and the selected trial with its value.
 
     A range is drawn on its own scale; choices stand at equal distances.
     """
@@ -37,7 +37,7 @@ def places_figure(places: Mapping[str, Sequence[Place]]) -> Figure:
     axes = figure.subplots()
     headline(
         figure,
-        "Where the chosen trials lie",
+        "Where the selected trials lie",
         "each line is one searched range, on its own scale; a dot at an end says: widen it",
     )
     if not names:

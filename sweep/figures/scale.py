@@ -40,7 +40,7 @@ class Scale:
 
     @classmethod
     def of(cls, distribution: BaseDistribution) -> Self:
-        """The axis of all values that the distribution allows, so that its edges can be seen.
+        """The axis of all values that the distribution allows, so that its boundary can be seen.
 
         A value's position on it is `Result.position`.
         """

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MOST_COLUMNS: Final = 3
-MARGIN: Final = 0.05  # of the range, so that a point on its edge is seen whole
+MARGIN: Final = 0.05  # of the range, so that a point on its boundary is seen whole
 
 
 @styled
@@ -38,19 +38,22 @@ def slice_figure(
     *,
     direction: Direction,
     objective: str,
-    chosen: int | None = None,
+    selected: int | None = None,
+    epoch: int | None = None,
 ) -> Figure:
     """One panel per varied parameter, over its whole range; each complete trial is a point.
 
-    Axes of log distributions are logarithmic. Later trials are darker, the best is marked.
+    `epoch` is the one after which the trials are compared, if not the last. Axes of log
+    distributions are logarithmic. Later trials are darker, the best is marked.
     """
     results = complete(trials)
     parameters = varied(results)
     columns = min(MOST_COLUMNS, max(1, len(parameters)))
     rows = max(1, math.ceil(len(parameters) / columns))
     figure = new_figure(900, 120 + 240 * rows, layout="constrained")
-    title = f"{label(objective)} by hyperparameter"
-    headline(figure, title, caption(trials, direction, objective, chosen))
+    when = "" if epoch is None else f" after epoch {epoch}"
+    title = f"{label(objective)}{when} by hyperparameter"
+    headline(figure, title, caption(trials, direction, objective, selected, epoch))
     panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
     if not parameters:
         say_instead(panels[0], "no parameter varied" if results else "no complete trial")
@@ -58,7 +61,7 @@ def slice_figure(
     colours = Normalize(results[0].trial.number, results[-1].trial.number)
     for axes, (name, distribution) in zip(panels, parameters.items(), strict=False):
         _axis(axes, name, Scale.of(distribution), 0.8 * figure.bbox.width / columns)
-        _points(axes, name, results, best(results, direction, chosen), colours)
+        _points(axes, name, results, best(results, direction, selected), colours)
     for spare in panels[len(parameters) :]:
         spare.set_axis_off()
     fit(figure.supylabel(with_unit(objective), fontsize=TEXT_SIZE), 0.6 * figure.bbox.height)

@@ -55,36 +55,46 @@ def pruned(trials: Iterable[FrozenTrial]) -> list[Result]:
     return results
 
 
-def best(results: Sequence[Result], direction: Direction, chosen: int | None = None) -> Result:
-    """The chosen trial's result, else the best of at least one, of equals the first."""
+def best(results: Sequence[Result], direction: Direction, selected: int | None = None) -> Result:
+    """The selected trial's result, else the best of at least one, of equals the first."""
     for result in results:
-        if result.trial.number == chosen:
+        if result.trial.number == selected:
             return result
     choose = max if direction == "maximize" else min
     return choose(results, key=lambda result: result.value)
 
 
 def caption(
-    trials: Sequence[FrozenTrial], direction: Direction, objective: str, chosen: int | None = None
+    trials: Sequence[FrozenTrial],
+    direction: Direction,
+    objective: str,
+    selected: int | None = None,
+    epoch: int | None = None,
 ) -> str:
-    """How many trials ended how, and the best: "36 complete, 13 pruned, 1 failed. Best: ..."."""
-    states = Counter(trial.state for trial in trials)
-    counts = (
-        f"{states[TrialState.COMPLETE]} complete, {states[TrialState.PRUNED]} pruned, "
-        f"{states[TrialState.FAIL]} failed"
-    )
+    """How many trials ended how, and the best: "36 complete, 13 pruned, 1 failed. Best: ...".
+
+    With `epoch` the trials are those that were compared after it, however they ended later.
+    """
     finished = complete(trials)
+    if epoch is None:
+        states = Counter(trial.state for trial in trials)
+        counts = (
+            f"{states[TrialState.COMPLETE]} complete, {states[TrialState.PRUNED]} pruned, "
+            f"{states[TrialState.FAIL]} failed"
+        )
+    else:
+        counts = f"{len(finished)} trials, compared after epoch {epoch}"
     if not finished:
         return counts
-    value = best(finished, direction, chosen).value
-    told = name_of_best(finished, direction, chosen)
+    value = best(finished, direction, selected).value
+    told = name_of_best(finished, direction, selected)
     return f"{counts}. {told.capitalize()}, {label(objective)} {value:.4g}"
 
 
-def name_of_best(results: Sequence[Result], direction: Direction, chosen: int | None) -> str:
-    """What the result of `best` is: "best: trial 7" or, where another value is better, "chosen"."""
-    winner, highest = best(results, direction, chosen), best(results, direction)
-    word = "best" if winner.value == highest.value else "chosen"
+def name_of_best(results: Sequence[Result], direction: Direction, selected: int | None) -> str:
+    """What the result of `best` is: "best: trial 7"; "selected" where another value is better."""
+    winner, highest = best(results, direction, selected), best(results, direction)
+    word = "best" if winner.value == highest.value else "selected"
     return f"{word}: trial {winner.trial.number}"
 
 

@@ -1,1 +1,6 @@
-"""The report of one or more studies: what they found, how sure it is, and what remakes it."""
+"""Reports: what some studies found, as one file to read."""
+
+from sweep.report.collect import collect
+from sweep.report.render import MARK, log_report, render_html, render_markdown, write
+
+__all__ = ["MARK", "collect", "log_report", "render_html", "render_markdown", "write"]

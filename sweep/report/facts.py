@@ -1,23 +1,125 @@
-"""What a report says, as plain values: collecting fills them in, rendering shows them."""
+"""What a report says, as plain values, and how it writes numbers and names."""
 
 from __future__ import annotations
 
+import math
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sweep.report.measure import Measure
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from sweep.comparison.comparison import Comparison
-    from sweep.settings import Settings
-    from sweep.statistics.share import Share
-    from sweep.study.confirmation import Confirmation
-    from sweep.study.edges import Edge
-    from sweep.study.importance import Importances
-    from sweep.study.results import Tally
+    from sweep.analysis.boundary import Edge
+    from sweep.analysis.confirmation import Confirmation
+    from sweep.analysis.importance import Importances
+    from sweep.comparison import Comparison
+    from sweep.config import StudyConfig
+    from sweep.search.trials import Tally
+    from sweep.statistics.intervals import Share
+
+UNKNOWN = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+LOSS_WORDS = {"softmax": "softmax cross-entropy", "bce": "binary cross-entropy"}
+EXPONENT = re.compile(r"e([+-])0*(\d+)$")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number to so many significant digits, e.g. `0.0239` or `1.76e-5`.
+
+    It can be typed into a command, so its minus is a hyphen.
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return EXPONENT.sub(lambda found: f"e{found[1].strip('+')}{found[2]}", f"{value:.{digits}g}")
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """Return a number with so many decimals, so that the points of a column stand in line."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    value = round(value, digits) + 0.0  # the zero of a small negative number has no minus
+    return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share in percent without the sign, e.g. `41.3`."""
+    return UNKNOWN if share is None else fixed(100 * share, digits)
+
+
+def between(low: float | None, high: float | None, digits: int = 1) -> str:
+    """Return the interval of a share in percent, e.g. `[38.3, 44.4]`."""
+    return f"[{percent(low, digits)}, {percent(high, digits)}]"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return e.g. `1 trial` or `50 trials`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return e.g. `a, b and c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def plain_name(name: str) -> str:
+    """Return a parameter's or metric's name in words, e.g. `learning rate`."""
+    return name.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How the values of an objective are written: accuracies in percent, losses in nats.
+
+    Attributes
+    ----------
+    metric
+        `val/accuracy` or `val/loss`.
+
+    """
+
+    metric: str
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether the values are fractions of rows."""
+        return self.metric.endswith("accuracy")
+
+    @property
+    def noun(self) -> str:
+        """What is measured, e.g. `validation accuracy`."""
+        return "validation accuracy" if self.is_accuracy else "validation loss"
+
+    @property
+    def unit(self) -> str:
+        """Of a value."""
+        return "%" if self.is_accuracy else "nats"
+
+    @property
+    def gap_unit(self) -> str:
+        """Of a difference."""
+        return "points" if self.is_accuracy else "nats"
+
+    def value(self, value: float | None, *, fine: bool = False) -> str:
+        """Return a value without its unit; a mean over seeds is worth a further digit."""
+        if self.is_accuracy:
+            return percent(value, 2 if fine else 1)
+        return fixed(value, 4)
+
+    def spoken(self, value: float | None) -> str:
+        """Return a value with its unit, e.g. `41.3 %`."""
+        return f"{self.value(value)} {self.unit}"
+
+    def gap(self, value: float | None) -> str:
+        """Return a difference or a spread without its unit."""
+        return self.value(value, fine=True)
+
+    def mean(self, mean: float, error: float) -> str:
+        """Return a mean with its standard error and unit, e.g. `41.29 +- 0.05 %`."""
+        spread = f" {PLUS_MINUS} {self.gap(error)}" if math.isfinite(error) else ""
+        return f"{self.value(mean, fine=True)}{spread} {self.unit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +184,8 @@ class TrialRow:
     Attributes
     ----------
     facts
-        What `sweep.study.results.describe` says of it.
-    chosen
+        What `sweep.search.trials.describe` says of it.
+    selected
         Whether the study answers with it.
     level
         Whether it is within the noise floor of the best score, so that the search alone does not
@@ -92,7 +194,7 @@ class TrialRow:
     """
 
     facts: Mapping[str, Any]
-    chosen: bool
+    selected: bool
     level: bool
 
 
@@ -102,35 +204,42 @@ class StudyFacts:
 
     Attributes
     ----------
-    chosen
+    selected
         The number of the trial that it answers with; None where no trial is complete.
     setting
         That trial's hyperparameters.
     search
-        The chosen trial's objective in the search.
+        The selected trial's objective in the search; None where it was pruned.
     validation
-        Its accuracy on the validation rows in the search.
+        Its accuracy on the validation rows in the search; None where it was pruned.
     trials
         Every trial, the best on top, up to a limit; `hidden` are left out.
-    wider
-        The command that searches a wider space, where the best lies at an edge.
+    pruned
+        After how many epochs the search pruned each trial that it pruned, by number.
+    rung
+        The epoch after which boundary and importances compare the trials.
+    boundary
+        Where the best lies at a boundary of the space, and `wider`, the command that searches
+        beyond.
     test, openings
-        The chosen trial's accuracy on the test rows, and how often they were opened for the study.
+        The selected trial's accuracy on the test rows, and how often the study opened them.
     environment, git
-        Of the chosen trial and of the study's run; empty where they are not recorded.
+        Of the selected trial and of the study's run; empty where they are not recorded.
 
     """
 
-    settings: Settings
+    config: StudyConfig
     tally: Tally
-    chosen: int | None
+    selected: int | None
     setting: Mapping[str, float]
     search: float | None
     validation: Share | None
     trials: list[TrialRow]
     hidden: int
+    pruned: Mapping[int, int]
     confirmation: Confirmation | None
-    edges: list[Edge]
+    rung: int
+    boundary: list[Edge]
     wider: str
     importances: Importances
     test: Share | None
@@ -142,12 +251,18 @@ class StudyFacts:
     @property
     def name(self) -> str:
         """The study's name."""
-        return self.settings.study
+        return self.config.study
+
+    def in_search(self, trial: int, value: float | None) -> str:
+        """Return what the search said of a trial, without a unit: its value, or when it ended."""
+        if trial in self.pruned:
+            return f"pruned at epoch {self.pruned[trial]}"
+        return self.measure.value(value)
 
     @property
     def measure(self) -> Measure:
         """How its objective is written."""
-        return Measure(self.settings.metric)
+        return Measure(self.config.metric)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,42 +1,54 @@
-"""The figures of a report, each with how to read it and what it says."""
+"""The figures of a report, each with how to read it and what it says, as files.
+
+They are sharp on a dense screen, and small enough to travel within a page.
+"""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Final
+import io
+import re
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from sweep.comparison.figures import FIGURES
+import matplotlib as mpl
+import numpy as np
+from PIL import Image
+
+from sweep.analysis.champion import fetch_classifier
+from sweep.analysis.confirmation import confirmation_of
+from sweep.analysis.overview import overview_figures
+from sweep.analysis.selection import find_selected
+from sweep.comparison import comparison_figures
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.figures.confirmation import Row, confirmation_figure
 from sweep.figures.curves import curves_figure
-from sweep.figures.importance import importance_figure
+from sweep.figures.style import DPI, RC
 from sweep.figures.weights import weights_figure
-from sweep.report.files import picture
-from sweep.report.measure import Measure
-from sweep.report.words import counted, listed, percent, plain_name
-from sweep.study import attributes
-from sweep.study.champion import fetch_classifier
-from sweep.study.confirmation import confirmation_of
-from sweep.study.results import epochs_trained, find_chosen, tally
-from sweep.study.study_run import OVERVIEW
+from sweep.report.facts import Measure, Picture, counted, listed, percent, plain_name
+from sweep.search.as_optuna import first_rung
+from sweep.search.trials import Status, tally
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+    from collections.abc import Sequence
 
-    from sweep.comparison.comparison import Comparison
-    from sweep.report.facts import Picture
-    from sweep.study.confirmation import Confirmation, Confirmed
-    from sweep.study.importance import Importances
-    from sweep.study.opening import OpenStudy
+    from matplotlib.figure import Figure
+
+    from sweep.analysis.confirmation import Confirmation, Confirmed
+    from sweep.analysis.importance import Importances
+    from sweep.comparison import Comparison
+    from sweep.figures.weight_colours import Pixels
+    from sweep.search.record import StudyRecord
+    from sweep.search.trials import TrialRecord
     from sweep.tracking.tracker import Tracker
 
 OVERVIEW_CAPTIONS: Final = {
-    "history": "Every finished trial in the order in which it was started. The step line is the "
-    "best so far, the star the chosen trial.",
-    "parallel_coordinates": "One line for each complete trial, through its hyperparameters to its "
-    "score. The better, the darker; the chosen trial is red.",
-    "slice": "The score against each hyperparameter by itself. Later trials are darker, the star "
-    "is the chosen one.",
+    "history": "Every finished trial in the order in which it began; a pruned one at the value of "
+    "its last epoch. The step line is the best so far, the star the selected trial.",
+    "parallel_coordinates": "One line for each trial, through its hyperparameters to its score "
+    "after epoch {rung}. The better, the darker; the selected trial is red.",
+    "slice": "The score after epoch {rung} against each hyperparameter by itself. Later trials are "
+    "darker, the star is the selected one.",
+    "importance": "How much each hyperparameter decides the score after epoch {rung}, with 95 % "
+    "intervals over the trials.",
 }
 COMPARISON_CAPTIONS: Final = {
     "class_accuracies": "Accuracy on the test rows of each class, with 95 % intervals.",
@@ -47,72 +59,81 @@ COMPARISON_CAPTIONS: Final = {
     "confusion": "What the test rows of each class were taken for.",
     "best_of": "What a search of k trials would have come to, with a band that holds for all k at "
     "once at 95 %.",
-    "importances": "How much each hyperparameter decides the score, with 95 % intervals over the "
-    "trials.",
-    "places": "Where each chosen trial lies in the ranges that were searched.",
+    "importances": "How much each hyperparameter decides the score after the epoch of the legend, "
+    "with 95 % intervals over the trials.",
+    "places": "Where each selected trial lies in the ranges that were searched.",
 }
+DENSITY: Final = 2
+"""Pixels of a file to one of the page."""
+COLOURS: Final = 256
+"""Of a palette: lines and words need no more, and the file is a third to a half as long."""
+SVG: Final = {
+    **RC,
+    "svg.fonttype": "path",  # no font of the reader's, so a figure looks the same everywhere
+    "svg.hashsalt": "sweep",  # names of parts, drawn at random without it
+    "svg.image_inline": True,
+}
+PREAMBLE: Final = re.compile(rb"^.*?(?=<svg )|\s*<metadata>.*?</metadata>", re.DOTALL)
+"""What names addresses elsewhere and draws nothing."""
+Drawn: TypeAlias = "Figure | Pixels"
 
 
-def study_pictures(study: OpenStudy, tracker: Tracker, weights: Importances) -> list[Picture]:
-    """Draw what a study has: all its trials, those on fresh seeds, and the chosen one."""
-    found, chosen = confirmation_of(study), find_chosen(study)
-    pictures = overview_pictures(study) if tally(study.trials()).finished else []
-    if weights.ranked:
-        pictures.append(importance_picture(study, weights))
-    if found is not None:
-        pictures.append(confirmation_picture(study, found))
-    if chosen is not None:
-        pictures += chosen_pictures(study, chosen, tracker)
+def study_pictures(study: StudyRecord, tracker: Tracker, weights: Importances) -> list[Picture]:
+    """Draw what a study has: all its trials, those on fresh seeds, and the selected one."""
+    confirmation, selected = confirmation_of(study), find_selected(study)
+    trials = study.trials()
+    pictures = []
+    if tally(trials).finished:
+        pictures += overview_pictures(study, trials, selected, weights)
+    if confirmation is not None:
+        pictures.append(confirmation_picture(study, confirmation))
+    if selected is not None:
+        pictures += selected_pictures(study, selected, tracker)
     return pictures
 
 
-def overview_pictures(study: OpenStudy) -> list[Picture]:
+def overview_pictures(
+    study: StudyRecord,
+    trials: Sequence[TrialRecord],
+    selected: TrialRecord | None,
+    weights: Importances,
+) -> list[Picture]:
     """Draw what all trials of a study show."""
-    settings, trials, chosen = study.settings, study.trials(), find_chosen(study)
-    number = None if chosen is None else chosen.number
     what = f"{study.name}, {counted(tally(trials).finished, 'finished trial')}: "
+    alt = what + _best_in_words(study, selected)
+    shares = [f"{plain_name(one.name)} {percent(one.share, 0)} %" for one in weights.ranked]
+    figures = overview_figures(study.config, trials, selected, weights)
+    if not shares:
+        del figures["importance"]
     return [
         picture(
-            draw(trials, direction=settings.direction, objective=settings.metric, chosen=number),
+            figure,
             name=f"{study.name}-{name.replace('_', '-')}",
-            caption=OVERVIEW_CAPTIONS[name],
-            alt=what + _best_in_words(study, chosen),
+            caption=OVERVIEW_CAPTIONS[name].format(rung=first_rung(study.config)),
+            alt=f"Importance of the hyperparameters in {study.name}: {listed(shares)}."
+            if name == "importance"
+            else alt,
         )
-        for name, draw in OVERVIEW.items()
+        for name, figure in figures.items()
     ]
 
 
-def _best_in_words(study: OpenStudy, chosen: FrozenTrial | None) -> str:
-    if chosen is None:
+def _best_in_words(study: StudyRecord, selected: TrialRecord | None) -> str:
+    if selected is None:
         return "none is complete."
-    measure = Measure(study.settings.metric)
-    score = f"{measure.noun} {measure.spoken(chosen.value)}"
-    return f"the chosen trial {chosen.number} has the {score}."
+    if selected.status != Status.COMPLETE:
+        return f"the selected trial {selected.number} was pruned at epoch {selected.epochs}."
+    measure = Measure(study.config.metric)
+    score = f"{measure.noun} {measure.spoken(selected.last(study.config.metric))}"
+    return f"the selected trial {selected.number} has the {score}."
 
 
-def importance_picture(study: OpenStudy, weights: Importances) -> Picture:
-    """Draw how much each hyperparameter decides."""
-    shares = [f"{plain_name(one.name)} {percent(one.share, 0)} %" for one in weights.ranked]
-    return picture(
-        importance_figure(
-            weights.shares,
-            objective=study.settings.metric,
-            intervals=weights.intervals,
-            alike=weights.alike,
-        ),
-        name=f"{study.name}-importance",
-        caption="How much each hyperparameter decides the score, with 95 % intervals over the "
-        "trials.",
-        alt=f"Importance of the hyperparameters in {study.name}: {listed(shares)}.",
-    )
-
-
-def confirmation_picture(study: OpenStudy, found: Confirmation) -> Picture:
+def confirmation_picture(study: StudyRecord, found: Confirmation) -> Picture:
     """Draw what fresh seeds made of the top trials."""
 
     def row(one: Confirmed) -> Row:
-        name = "baseline" if one.trial < 0 else f"trial {one.trial}"
-        return Row(name, one.search if one.trial >= 0 else math.nan, one.values)
+        name = "baseline" if one.is_baseline else f"trial {one.trial}"
+        return Row(name, one.search, one.values)
 
     measure, winner = Measure(found.metric), found.winner
     return picture(
@@ -129,23 +150,26 @@ def confirmation_picture(study: OpenStudy, found: Confirmation) -> Picture:
     )
 
 
-def chosen_pictures(study: OpenStudy, chosen: FrozenTrial, tracker: Tracker) -> list[Picture]:
-    """Draw the chosen trial's training, and its weights where a run has kept them."""
-    title = f"{study.name}, trial {chosen.number}"
-    curves = chosen.user_attrs.get(attributes.CURVES, {})
+def selected_pictures(study: StudyRecord, selected: TrialRecord, tracker: Tracker) -> list[Picture]:
+    """Draw the selected trial's training, and its weights where a run has kept them."""
+    title = f"{study.name}, trial {selected.number}"
     shown = picture(
-        curves_figure(curves, title=title),
+        curves_figure(selected.curves, title=title),
         name=f"{study.name}-curves",
-        caption="Loss, cost and accuracy of the chosen trial after each epoch, on training and "
+        caption="Loss, cost and accuracy of the selected trial after each epoch, on training and "
         "validation rows.",
-        alt=f"Learning curves of {title}, over {counted(epochs_trained(chosen), 'epoch')}.",
+        alt=f"Learning curves of {title}, over {counted(selected.epochs, 'epoch')}.",
     )
-    return [shown, *_weights(study, chosen, tracker, title)]
+    return [shown, *_weights(study, selected, tracker, title)]
 
 
-def _weights(study: OpenStudy, chosen: FrozenTrial, tracker: Tracker, title: str) -> list[Picture]:
+def _weights(
+    study: StudyRecord, selected: TrialRecord, tracker: Tracker, title: str
+) -> list[Picture]:
+    if selected.status != Status.COMPLETE:  # they are not those of its setting
+        return []
     try:
-        classifier = fetch_classifier(study, chosen, tracker)
+        classifier = fetch_classifier(study, selected, tracker)
     except StoreUnreachableError:
         raise
     except SweepError:  # a copy that can be lost; the report does without
@@ -158,7 +182,7 @@ def _weights(study: OpenStudy, chosen: FrozenTrial, tracker: Tracker, title: str
         picture(
             drawn,
             name=f"{study.name}-weights",
-            caption="What the chosen trial looks for: the weights of each class as an image, all "
+            caption="What the selected trial looks for: the weights of each class as an image, all "
             "on one scale of colours.",
             alt=f"Weight images of {title}: {', '.join(names)}.",
         )
@@ -169,10 +193,45 @@ def comparison_pictures(comparison: Comparison) -> list[Picture]:
     """Draw what the test rows showed of the studies side by side."""
     return [
         picture(
-            draw(comparison),
+            figure,
             name=f"comparison-{name.replace('_', '-')}",
             caption=COMPARISON_CAPTIONS[name],
             alt=f"{COMPARISON_CAPTIONS[name]} {comparison.sentence}",
         )
-        for name, draw in FIGURES.items()
+        for name, figure in comparison_figures(comparison).items()
     ]
+
+
+def picture(drawn: Drawn, *, name: str, caption: str, alt: str) -> Picture:
+    """Return a figure, or the pixels (height, width, 3) of one, as a PNG or SVG file."""
+    if isinstance(drawn, np.ndarray):
+        height, width = drawn.shape[:2]
+        kind, content = "png", _png(Image.fromarray(drawn))
+    else:
+        width, height = (round(length) for length in drawn.bbox.size)
+        bitmap, vectors = _bitmap(drawn), _vectors(drawn)
+        kind, content = ("png", bitmap) if len(bitmap) <= len(vectors) else ("svg", vectors)
+    return Picture(
+        name=name, caption=caption, alt=alt, kind=kind, content=content, width=width, height=height
+    )
+
+
+def _bitmap(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DENSITY * DPI)
+    image = Image.open(file).convert("RGB")
+    method = Image.Quantize.MAXCOVERAGE  # moved a colour by at most 18 of 255, the default by 62
+    return _png(image.quantize(COLOURS, method, dither=Image.Dither.NONE))
+
+
+def _vectors(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    with mpl.rc_context(SVG):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return PREAMBLE.sub(b"", file.getvalue())
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from optuna import Trial
+    from optuna.distributions import BaseDistribution
 
 Number: TypeAlias = int | float
 MAX_CHOICES = 100
@@ -92,11 +93,37 @@ class Range:
                 f"{self.name}: a logarithmic range must start above 0: got {self.low!r}"
             )
 
+    def check(self, value: object) -> Number:
+        """Return a value of this range as an int or float, or refuse it."""
+        number = RULES[self.name].check(self.name, value)
+        if not self.low <= number <= self.high:
+            raise SweepError(f"{self.name} is searched from {self}: got {shown(value)}")
+        return number
+
     def suggest(self, trial: Trial) -> Number:
         """Let Optuna choose a value for a trial."""
         if RULES[self.name].integer:
             return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
+
+    def distribution(self) -> BaseDistribution:
+        """Return it in Optuna's terms."""
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        if RULES[self.name].integer:
+            return IntDistribution(int(self.low), int(self.high), log=self.log)
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+    def at(self, share: float) -> Number:
+        """Return the value at a share of the range, 0 to 1, on its own scale."""
+        integer = RULES[self.name].integer
+        # Each whole number gets its share of the scale, the ends too.
+        low, high = (self.low - 0.5, self.high + 0.5) if integer else (self.low, self.high)
+        if self.log:
+            value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+        else:
+            value = low + share * (high - low)
+        return self.clip(round(value) if integer else value)
 
     def clip(self, value: Number) -> Number:
         """Return the value of this range that is nearest to `value`."""
@@ -138,9 +165,26 @@ class Choices:
         if repeated:
             raise SweepError(f"{self.name}: choices must differ: got {repeated[0]!r} twice")
 
+    def check(self, value: object) -> Number:
+        """Return one of the choices as an int or float, or refuse it."""
+        number = RULES[self.name].check(self.name, value)
+        if number not in self.values:
+            raise SweepError(f"{self.name} is one of {self}: got {shown(value)}")
+        return number
+
     def suggest(self, trial: Trial) -> Number:
         """Let Optuna choose a value for a trial."""
         return trial.suggest_categorical(self.name, self.values)
+
+    def distribution(self) -> BaseDistribution:
+        """Return it in Optuna's terms."""
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.values)
+
+    def at(self, share: float) -> Number:
+        """Return the choice at a share of them, 0 to 1."""
+        return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
     def clip(self, value: Number) -> Number:
         """Return the choice that is nearest to `value`."""

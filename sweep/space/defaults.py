@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SHARED: Mapping[str, Axis] = {
     "decay_period": Range(name="decay_period", low=2, high=50, log=True),
-    "batch_size": Choices(name="batch_size", values=(25, 50, 100, 200, 400)),
+    "batch_size": Choices(name="batch_size", values=(50, 100, 200, 400)),
     "flip_probability": Range(name="flip_probability", low=0.0, high=0.5),
 }
 

@@ -91,6 +91,12 @@ def axis_from_text(text: str) -> Axis:
 
 
 def _number(name: str, text: str) -> Number:
+    digits = text.strip()
+    if digits.isdigit() and digits.startswith("0") and len(digits) > 1:  # of a decimal comma
+        raise SweepError(
+            f"{name}: a number does not begin with 0: got {shown(digits)}; "
+            "write a decimal point, e.g. 0.01"
+        )
     try:
         return int(text)
     except ValueError:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import SweepError
-from sweep.space.axes import NAMES, Axis, Choices, Number, Range
+from sweep.space.axes import NAMES, Axis, Choices, Number, Range, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from optuna import Trial
 
@@ -28,9 +28,23 @@ class Space:
         if tuple(self.axes) != NAMES:
             raise ValueError(f"a space has the axes {NAMES}: got {tuple(self.axes)}")
 
+    def check(self, setting: Mapping[str, object]) -> dict[str, Number]:
+        """Return a setting of this space, or part of one, as plain numbers, or refuse it."""
+        unknown = [name for name in setting if name not in self.axes]
+        if unknown:
+            raise SweepError(
+                f"unknown hyperparameter {shown(unknown[0])}: a setting has {', '.join(NAMES)}"
+            )
+        return {name: self.axes[name].check(value) for name, value in setting.items()}
+
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Let Optuna choose a setting for a trial."""
         return {name: axis.suggest(trial) for name, axis in self.axes.items()}
+
+    def at(self, point: Sequence[float]) -> dict[str, Number]:
+        """Return the setting at a point of the unit cube, one number for each varied axis."""
+        shares = dict(zip(self.varied(), point, strict=True))
+        return {name: axis.at(float(shares.get(name, 0))) for name, axis in self.axes.items()}
 
     def clip(self, setting: Mapping[str, Number]) -> dict[str, Number]:
         """Return the setting of this space that is nearest to `setting`."""

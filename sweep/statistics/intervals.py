@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,3 +39,36 @@ def t_half_width(values: Sequence[float]) -> float:
     if n < 2 or not all(map(math.isfinite, values)):  # noqa: PLR2004 - one value has no spread
         return math.nan
     return float(t.ppf((1 + LEVEL) / 2, n - 1)) * statistics.stdev(values) / math.sqrt(n)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """How many of some rows were predicted rightly.
+
+    Attributes
+    ----------
+    right, rows
+        Counts; there is at least one row.
+    value
+        right / rows.
+    low, high
+        Wilson's 95 % interval of it.
+
+    """
+
+    right: int
+    rows: int
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, right: int, rows: int) -> Share:
+        """Measure `right` of `rows`, at least one."""
+        low, high = accuracy_interval(right / rows, rows)
+        return cls(right=right, rows=rows, value=right / rows, low=low, high=high)
+
+    @classmethod
+    def of_some(cls, right: int, rows: int) -> Share | None:
+        """Measure `right` of `rows`; None where there are none."""
+        return cls.of(right, rows) if rows else None

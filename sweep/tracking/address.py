@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+SECRETS = (
+    (re.compile(r"(?<=:)//\S*@"), "//***@"),  # user name and password in an address
+    (re.compile(r"(?i)\b(password|passwd|pwd|secret|token)=[^&\s'\"]+"), r"\1=***"),
+    (re.compile(r"\b(Basic|Bearer) [\w+/=.~-]{8,}"), r"\1 ***"),
+)
+"""What a message or traceback may repeat of addresses and of what the stores said."""
 
 
 def database_path(uri: str) -> Path | None:
@@ -12,9 +20,20 @@ def database_path(uri: str) -> Path | None:
 
 
 def mask(text: str, uri: str) -> str:
-    """Return `text` without the user name and password that `uri` carries."""
+    """Return `text` without what is secret of `uri`, and of any other address in it."""
     login = _login(uri)
-    return text.replace(login, "***@") if login else text
+    # Of a password with an @ or / in it a driver takes the end for the name of the host.
+    for start in range(len(login) - 1):
+        if start == 0 or login[start - 1] in ":@/?#":
+            text = text.replace(login[start:], "***@")
+    return without_secrets(text)
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` without passwords and tokens, as far as they can be told from the rest."""
+    for secret, shown in SECRETS:
+        text = secret.sub(shown, text)
+    return text
 
 
 def without_login(uri: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from sweep.databases import check_tables
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.tracking.address import database_path, mask
-from sweep.tracking.tracker import DEFAULT_URI
+from sweep.tracking.tracker import EXAMPLE_URI
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def _check_file(uri: str) -> None:
     path = database_path(uri)
     if path is None:
         raise SweepError(
-            f"{uri}: names no file, so all of it would be lost; write e.g. {DEFAULT_URI} "
+            f"{uri}: names no file, so all of it would be lost; write e.g. {EXAMPLE_URI} "
             "with --tracking-uri"
         )
     try:
@@ -84,5 +84,5 @@ def _check_makeable(path: Path) -> None:
 def _refused(uri: str) -> SweepError:
     return SweepError(
         f"not a tracking address that MLflow takes: {mask(uri, uri)!r}; "
-        f"write e.g. {DEFAULT_URI} or http://127.0.0.1:5000 with --tracking-uri"
+        f"write e.g. {EXAMPLE_URI} or http://127.0.0.1:5000 with --tracking-uri"
     )

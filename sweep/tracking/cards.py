@@ -18,7 +18,7 @@ LOGARITHMIC = {"l2": "log10_l2", "learning_rate": "log10_learning_rate"}
 """Parameters that are also logged as their logarithm: the page's axes are linear."""
 WEIGHTS = "weights"
 """The key under which weight images are logged."""
-GENERATED = ("best", "train", "val", "val_accuracy_of")
+GENERATED = ("best", "final", "train", "val", "val_accuracy_of")
 """Sections in which the page itself puts a chart of each metric, named by the metrics' groups."""
 
 

@@ -6,16 +6,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep.disks import scratch_folder
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlflow import MlflowClient
-    from mlflow.models import ModelSignature
-    from mlflow.models.model import ModelInfo
-
-    from sweep.tracking.run import Run
     from sweep.tracking.tracker import Tracker
-    from sweep_model.linear import LinearClassifier
+    from sweep_model.classifier import LinearClassifier
 
 ALIAS = "champion"
 
@@ -42,66 +39,62 @@ def model_name(tracker: Tracker, tags: Mapping[str, str]) -> str:
     return tags["study"]
 
 
-def crown(
-    run: Run,
-    classifier_file: Path,
+def register(
+    tracker: Tracker,
+    run_id: str,
     classifier: LinearClassifier,
     *,
     name: str,
     tags: Mapping[str, str],
 ) -> str:
-    """Log the model to a trial's run and point `models:/NAME@champion` at it.
+    """Log the model of a trial's run and point `models:/NAME@champion` at it.
 
-    Returns the model's address.
+    The process's own tracking address stays as it is. Returns the model's address.
     """
+    from mlflow.entities import LoggedModelOutput
+
+    client = tracker.client
+    with scratch_folder() as folder, tracker.reaching(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about type hints and examples
+        _save(classifier, folder)
+        model = client.create_logged_model(
+            tracker.experiment_id, "model", run_id, model_type="pyfunc"
+        )
+        client.log_model_artifacts(model.model_id, str(folder / "model"))
+        client.finalize_logged_model(model.model_id, "READY")
+        client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name, {f"sweep.{key}": tags[key] for key in tags})
+        # Not `model.model_uri`, which MLflow would look up at the process's tracking address.
+        version = client.create_model_version(
+            name, model.artifact_location, run_id, model_id=model.model_id, await_creation_for=0
+        )
+        client.set_registered_model_alias(name, ALIAS, str(version.version))
+    return f"models:/{name}@{ALIAS}"
+
+
+def _save(classifier: LinearClassifier, folder: Path) -> None:
+    """Write MLflow's model into `folder/model`."""
+    import mlflow.pyfunc
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    client = run.tracker.client
-    classes, features = classifier.weights.shape
-    float32 = np.dtype(np.float32)
-    signature = ModelSignature(
-        # Without names: a named one reaches the model as a dictionary of arrays.
-        inputs=Schema([TensorSpec(float32, (-1, features))]),
-        outputs=Schema([TensorSpec(float32, (-1, classes))]),
-    )
-    with run.tracker.reaching(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about type hints and examples
-        ended = client.get_run(run.id).info
-        try:
-            info = _log_model(run.id, classifier_file, signature)
-        finally:
-            # Opening a run to log into it moves its end; put it back where training ended.
-            client.set_terminated(run.id, ended.status, ended.end_time)
-        _register(client, name, info, run.id, tags)
-    return f"models:/{name}@{ALIAS}"
-
-
-def _log_model(run_id: str, classifier_file: Path, signature: ModelSignature) -> ModelInfo:
-    import mlflow
-    import numpy as np
-
     import sweep_model
 
-    with mlflow.start_run(run_id=run_id):
-        info: ModelInfo = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(Path(__file__).with_name("served.py")),
-            artifacts={"classifier": str(classifier_file)},
-            code_paths=[str(Path(sweep_model.__file__).parent)],
-            signature=signature,
-            pip_requirements=[f"numpy=={np.__version__}"],
-        )
-    return info
-
-
-def _register(
-    client: MlflowClient, name: str, info: ModelInfo, run_id: str, tags: Mapping[str, str]
-) -> None:
-    if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name, {f"sweep.{key}": tags[key] for key in tags})
-    version = client.create_model_version(
-        name, info.model_uri, run_id, model_id=info.model_id, await_creation_for=0
+    classes, features = classifier.weights.shape
+    float32 = np.dtype(np.float32)
+    path = folder / "classifier.npz"
+    classifier.save(path)
+    mlflow.pyfunc.save_model(
+        folder / "model",
+        python_model=str(Path(__file__).with_name("served.py")),
+        artifacts={"classifier": str(path)},
+        code_paths=[str(Path(sweep_model.__file__).parent)],
+        signature=ModelSignature(
+            # Without names: a named one reaches the model as a dictionary of arrays.
+            inputs=Schema([TensorSpec(float32, (-1, features))]),
+            outputs=Schema([TensorSpec(float32, (-1, classes))]),
+        ),
+        pip_requirements=[f"numpy=={np.__version__}"],
     )
-    client.set_registered_model_alias(name, ALIAS, str(version.version))

@@ -1,8 +1,7 @@
-"""Talking to a tracking store that may fail: in one line, and within seconds."""
+"""What is said, in one line, of a tracking store that fails."""
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,22 +12,6 @@ from sweep.tracking.address import database_path, mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-
-
-@contextmanager
-def first_contact(uri: str) -> Iterator[None]:
-    """Say in one line that a store does not answer, within seconds."""
-    with hasty(), in_one_line(uri):
-        yield
-
-
-@contextmanager
-def hasty() -> Iterator[None]:
-    """Give up on a store that does not answer within seconds, not after MLflow's minutes."""
-    with _environment(HASTE):
-        yield
 
 
 @contextmanager
@@ -61,15 +44,3 @@ def _reason(error: BaseException, uri: str) -> str:
             return said if database is None else with_room(said, database)
         beneath = beneath.__cause__ or beneath.__context__
     return (str(error) or type(error).__name__).splitlines()[0]
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables that the user has not set, for the length of a block."""
-    fresh = {name: value for name, value in values.items() if name not in os.environ}
-    os.environ.update(fresh)
-    try:
-        yield
-    finally:
-        for name in fresh:
-            del os.environ[name]

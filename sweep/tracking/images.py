@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Final
 from PIL.Image import Resampling
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
     from PIL.Image import Image
+
+    from sweep.figures.weight_colours import Pixels
 
 LOGGED_IMAGES: Final = "mlflow.loggedImages"
 """The tag that makes the UI look for images at all."""
@@ -24,26 +29,49 @@ def png(image: Image) -> bytes:
     return file.getvalue()
 
 
-def image_files(image: Image, key: str, step: int) -> dict[str, bytes]:
-    """Return what `MlflowClient.log_image(image, key=key, step=step)` would write, by its path.
+def write_image(folder: Path, image: Image, key: str, step: int) -> None:
+    """Write below a folder what `MlflowClient.log_image(image, key=key, step=step)` would log.
 
     That call encodes as small as can be and talks to the store three times for each image: 20 ms,
-    seven times in a trial. Here they can travel together with the run's other files, and an image
-    of the same step has the same name, so that it takes the place of an earlier one.
+    seven times in a trial. An image of the same step has the same name: it takes the place of an
+    earlier one.
 
     Parameters
     ----------
+    folder
+        Of the run's artifacts.
     image
         In RGB, or with a palette.
     key
-        Of letters, digits and `_`: what the UI calls the row of images.
+        Of letters, digits and `_`: what the UI calls the row of images. Only one may be used: any
+        other file under `images/` makes the UI show none.
     step
         Where the image stands on the UI's slider.
 
     """
     identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{key} {step}")
-    stem = f"images/{key}+step+{step}+timestamp+{step}+{identity}"
-    return {f"{stem}.png": png(image), f"{stem}+compressed.webp": _preview(image)}
+    stem = folder / f"images/{key}+step+{step}+timestamp+{step}+{identity}"
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    stem.with_name(f"{stem.name}.png").write_bytes(png(image))
+    stem.with_name(f"{stem.name}+compressed.webp").write_bytes(_preview(image))
+
+
+def write_figure(path: Path, figure: Figure | Image | Pixels) -> None:
+    """Write a figure, drawn or not, as a PNG file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png(as_image(figure)))
+
+
+def as_image(figure: Figure | Image | Pixels) -> Image:
+    """Return a figure as an image."""
+    import numpy as np
+    from matplotlib.figure import Figure
+    from PIL.Image import fromarray
+
+    if isinstance(figure, Figure):
+        figure.canvas.draw()
+        return fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])  # type: ignore[attr-defined]  # of Agg
+    return fromarray(figure) if isinstance(figure, np.ndarray) else figure
 
 
 def _preview(image: Image) -> bytes:

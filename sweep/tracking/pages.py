@@ -82,7 +82,7 @@ def has_pages_of(address: str, uri: str, experiment_id: str) -> bool:
     """
     import mlflow
 
-    from sweep.tracking.contact import first_contact
+    from sweep.tracking.contact import in_one_line
 
     names = ("name", "artifact_location", "creation_time")
     page = f"{address}/ajax-api/2.0/mlflow/experiments/get?experiment_id={experiment_id}"
@@ -92,6 +92,6 @@ def has_pages_of(address: str, uri: str, experiment_id: str) -> bool:
             theirs = [str(experiment[name]) for name in names]
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return False  # something else listens there
-    with first_contact(uri):
+    with in_one_line(uri):
         ours = mlflow.MlflowClient(tracking_uri=uri).get_experiment(experiment_id)
     return theirs == [str(getattr(ours, name)) for name in names]

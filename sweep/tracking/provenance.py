@@ -8,36 +8,36 @@ from typing import TYPE_CHECKING
 from sweep.environment import environment, git_state
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sweep.config import DataConfig
     from sweep.data import Prepared
-    from sweep.settings import DataChoice
-    from sweep.tracking.news import Inputs
-    from sweep.tracking.run import Run
 
 DIGEST_CHARACTERS = 36
 """MLflow's limit for the digest of an input; the whole one stands in the tags."""
 
 
-def log_provenance(run: Run, choice: DataChoice, data: Prepared) -> None:
-    """Log the data as inputs and everything else as tags."""
-    run.tags(
-        {
-            "data": choice.name,
-            "data_digest": choice.data_digest,
-            "split_digest": choice.split_digest,
-            **{f"environment.{name}": value for name, value in environment().items()},
-            **{f"git.{name}": value for name, value in git_state().items()},
-        }
-    )
-    run.inputs(_inputs(choice, data))
+def provenance(
+    config: DataConfig, trained_with: Mapping[str, str] | None = None
+) -> dict[str, object]:
+    """Return tags that say on which rows, and with which versions, something was trained."""
+    versions = environment() if trained_with is None else trained_with
+    return {
+        "data": config.name,
+        "data_digest": config.data_digest,
+        "split_digest": config.split_digest,
+        **{f"environment.{name}": value for name, value in versions.items()},
+        **{f"git.{name}": value for name, value in git_state().items()},
+    }
 
 
-def _inputs(choice: DataChoice, data: Prepared) -> Inputs:
+def inputs(config: DataConfig, data: Prepared) -> list[dict[str, str]]:
     """Return both sets of rows as MLflow's datasets."""
-    source = json.dumps({"source": choice.source, "data_digest": choice.data_digest})
+    source = json.dumps({"source": config.source, "data_digest": config.data_digest})
     return [
         {
-            "name": f"{choice.name}-{context}",
-            "digest": choice.split_digest[:DIGEST_CHARACTERS],
+            "name": f"{config.name}-{context}",
+            "digest": config.split_digest[:DIGEST_CHARACTERS],
             "source": source,
             "profile": json.dumps({"rows": len(part.labels), "features": part.rows.shape[1]}),
             "context": context,

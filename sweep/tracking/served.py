@@ -7,7 +7,7 @@ import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from sweep_model.linear import LinearClassifier
+from sweep_model.classifier import LinearClassifier
 
 
 class ServedClassifier(PythonModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,26 +12,27 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from sweep.errors import SweepError
-from sweep.timings import Timings
 from sweep.tracking.address import database_path, mask
-from sweep.tracking.contact import first_contact, in_one_line
-from sweep.tracking.delivery import Delivery
+from sweep.tracking.contact import in_one_line
 from sweep.tracking.making import make_tables
+from sweep.tracking.relocation import artifact_folder, relocate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
     from mlflow.entities import Run as MlflowRun
 
-    from sweep.tracking.news import News
+    from sweep.workspace import Workspace
 
-    Record = Callable[[int], None]
-    Post = Callable[[Sequence[News], Record], None]
-
-DEFAULT_URI = "sqlite:///mlruns/mlflow.db"
+BATCH = 900
+"""MLflow takes at most 1,000 metrics in a call."""
+EXAMPLE_URI = "sqlite:///mlruns/mlflow.db"
 DEFAULTS = {
+    # A store that is away is given up within seconds, not after MLflow's minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -48,10 +50,10 @@ class Tracker:
     ----------
     experiment
         The experiment's name; it is created if it is not there.
+    workspace
+        Has the store, unless it is said to be elsewhere.
     uri
-        Address of the store; else `MLFLOW_TRACKING_URI`, else a SQLite file under `mlruns/`.
-    timings
-        Where the time spent in the store is added up, as `tracking`.
+        Address of the store; else `MLFLOW_TRACKING_URI`, else the workspace's SQLite file.
 
     Raises
     ------
@@ -62,24 +64,18 @@ class Tracker:
 
     """
 
-    def __init__(
-        self, experiment: str, *, uri: str | None = None, timings: Timings | None = None
-    ) -> None:
-        self.uri = tracking_uri(uri)
+    def __init__(self, experiment: str, workspace: Workspace, *, uri: str | None = None) -> None:
+        self.uri = tracking_uri(uri, workspace)
         self.experiment = experiment
-        self.timings = timings if timings is not None else Timings()
-        with first_contact(self.uri):
+        with in_one_line(self.uri):
             self.client = _client(self.uri)
             self.experiment_id = self._find_or_create_experiment()
-        self._delivery = Delivery(self.client, self.experiment_id)
-        self._post: Post | None = None
 
     def _find_or_create_experiment(self) -> str:
         found = self.client.get_experiment_by_name(self.experiment)
         if found is None:
             database = database_path(self.uri)
-            beside = None if database is None else database.parent.resolve() / "artifacts"
-            location = None if beside is None else beside.as_uri()
+            location = None if database is None else artifact_folder(database).as_uri()
             found = self._create_experiment(location)
         if found.lifecycle_stage == "deleted":
             raise SweepError(
@@ -107,37 +103,26 @@ class Tracker:
             place = urlsplit(self.client.get_experiment(self.experiment_id).artifact_location)
         return Path(url2pathname(place.path)) if place.scheme in ("", "file") else None
 
-    def send(self, letter: Sequence[News], record: Record = lambda _: None) -> None:
-        """Send news of some runs: at once, or by the courier that there is, see `Courier.post`."""
-        if self._post is not None:
-            self._post(letter, record)
-            return
-        record(0)
-        with self.timings.part("tracking"):
-            self.deliver(letter)
-
-    def send_by(self, post: Post | None) -> None:
-        """Hand news to `post` from now on; with None, to the store itself."""
-        self._post = post
-
-    def deliver(self, letter: Sequence[News], *, again: bool = False) -> None:
-        """Hand news to the store; `again` where some of it may have arrived before."""
-        with in_one_line(self.uri):
-            self._delivery.deliver(letter, again=again)
-
     def describe(self, markdown: str) -> None:
         """Replace the experiment's description."""
         with self.reaching():
             self.client.set_experiment_tag(self.experiment_id, NOTE, markdown)
 
-    def run_id(self, key: str) -> str | None:
-        """Return MLflow's id of the run that news name so; None until it is created."""
-        return self._delivery.run_id(key)
+    def log_metrics(self, run_id: str, values: Mapping[str, float], step: int) -> None:
+        """Log numbers of a run."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, float(value), now, step) for name, value in values.items()]
+        with self.reaching():
+            for start in range(0, len(metrics), BATCH):
+                batch = metrics[start : start + BATCH]
+                self.client.log_batch(run_id, metrics=batch, synchronous=True)
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
-        """Time a block that talks to the store, and turn its failure into one line."""
-        with self.timings.part("tracking"), in_one_line(self.uri):
+        """Turn a failure of the store into one line."""
+        with in_one_line(self.uri):
             yield
 
     def runs(self, **tags: object) -> list[MlflowRun]:
@@ -159,9 +144,9 @@ class Tracker:
                 return found
 
 
-def tracking_uri(uri: str | None) -> str:
-    """Return the address that counts: the one given, the environment's, or the default."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+def tracking_uri(uri: str | None, workspace: Workspace) -> str:
+    """Return the address that counts: the one given, the environment's, or the workspace's file."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.mlflow_database}"
 
 
 def newest_experiment(uri: str, name: str | None = None) -> str:
@@ -173,7 +158,7 @@ def newest_experiment(uri: str, name: str | None = None) -> str:
     )
     if database is not None and not database.exists():
         raise missing
-    with first_contact(uri):
+    with in_one_line(uri):
         found = _client(uri).search_experiments(order_by=["creation_time DESC"])
     ids = [str(e.experiment_id) for e in found if name in (None, e.name)]
     if not ids:
@@ -184,6 +169,7 @@ def newest_experiment(uri: str, name: str | None = None) -> str:
 def _client(uri: str) -> MlflowClient:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    _bypass_proxy(uri)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     import mlflow
@@ -191,21 +177,29 @@ def _client(uri: str) -> MlflowClient:
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # its import sets it to INFO
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks, of ours too
-    if uri == DEFAULT_URI:
-        Path("mlruns").mkdir(exist_ok=True)
     try:
         make_tables(uri)  # before a client, which would make them in their place
-        mlflow.set_tracking_uri(uri)  # the model flavours know no client, only this
+        database = database_path(uri)
+        if database is not None and database.exists():
+            relocate(database)
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except MlflowException as error:
         if database_path(uri) is not None:
             raise  # of another schema, or damaged: the address is right
         raise SweepError(
             f"not a tracking address that MLflow takes: {mask(uri, uri)!r}; "
-            f"write e.g. {DEFAULT_URI} or http://127.0.0.1:5000 with --tracking-uri"
+            f"write e.g. {EXAMPLE_URI} or http://127.0.0.1:5000 with --tracking-uri"
         ) from error
     except ModuleNotFoundError as error:
         package = DRIVERS.get(error.name or "", error.name)
         raise SweepError(
             f"{mask(uri, uri)}: its driver {error.name!r} is not installed; `pip install {package}`"
         ) from error
+
+
+def _bypass_proxy(uri: str) -> None:
+    """Let a server of this machine be reached without the environment's proxy."""
+    host = urlsplit(uri).hostname
+    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if host in ("localhost", "127.0.0.1", "::1") and host not in direct.split(","):
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{direct},{host}".removeprefix(",")

@@ -22,7 +22,7 @@ from sweep.tracking.cards import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sweep.settings import Settings
+    from sweep.config import StudyConfig
     from sweep.tracking.cards import Axis, Card
 
 RESULTS = {"val-accuracy": "best/val_accuracy", "val-loss": "val/loss"}
@@ -46,7 +46,7 @@ class View:
 
 
 def study_view(
-    settings: Settings,
+    config: StudyConfig,
     tags: Mapping[str, str],
     *,
     important: Sequence[str] = (),
@@ -56,52 +56,52 @@ def study_view(
 
     Parameters
     ----------
-    settings
+    config
         The study's.
     tags
-        What its runs are tagged with, see `OpenStudy.tags`.
+        What its runs are tagged with, see `StudyRecord.tags`.
     important
         The searched hyperparameters, the most important first, where that is known.
     image_step
         The epoch at which the slider of the weight images stands at first.
 
     """
-    varied, result = settings.space.varied(), metric(RESULTS[settings.objective])
+    varied, result = config.space.varied(), metric(RESULTS[config.objective])
     layout = sections(
         (
             "Settings and results",
             1,
             400,
-            _parallel([_axis(settings, each) for each in varied], result),
+            _parallel([_axis(config, each) for each in varied], result),
         ),
         (
             "The most important hyperparameters" if important else "Hyperparameters",
             2,
             360,
-            _scatters(settings, important or varied, result),
+            _scatters(config, important or varied, result),
         ),
         ("Learning curves", 2, 360, _learning_curves()),
         (
             WEIGHTS_SECTION,
             1,
             IMAGES_HEIGHT,
-            _images(settings, image_step),
+            _images(config, image_step),
         ),
     )
     conditions = [f"tags.`sweep.{name}` = '{value}'" for name, value in tags.items()]
-    state = _page(settings, [TRIALS_ONLY, *conditions]) | layout
-    return View(f"sweep-{tags['study_id']}", f"{settings.study}: dashboard", state)
+    state = _page(config, [TRIALS_ONLY, *conditions]) | layout
+    return View(f"sweep-{tags['study_id']}", f"{config.study}: dashboard", state)
 
 
 def pair_view(
-    studies: Sequence[tuple[Settings, Mapping[str, str]]], *, others: Iterable[str] = ()
+    studies: Sequence[tuple[StudyConfig, Mapping[str, str]]], *, others: Iterable[str] = ()
 ) -> View:
     """Return two studies of one experiment side by side: a group of trials for each.
 
     Parameters
     ----------
     studies
-        Settings and tags of both.
+        Config and tags of both.
     others
         The `study_id` of each further study of the experiment: MLflow's filters know no "or", so
         all other trials are left out one study at a time.
@@ -143,19 +143,19 @@ def _parallel(axes: Sequence[str], result: Axis) -> list[Card]:
     return [parallel(axes, result["key"])] if axes else []
 
 
-def _scatters(settings: Settings, names: Sequence[str], result: Axis) -> list[Card]:
-    return [scatter(parameter(_axis(settings, name)), result) for name in names[:SHOWN]]
+def _scatters(config: StudyConfig, names: Sequence[str], result: Axis) -> list[Card]:
+    return [scatter(parameter(_axis(config, name)), result) for name in names[:SHOWN]]
 
 
-def _images(settings: Settings, step: int) -> list[Card]:
+def _images(config: StudyConfig, step: int) -> list[Card]:
     """Return the weight images; rows without an image shape have none, and are never mirrored."""
-    never_mirrored = settings.space.axes["flip_probability"].points(2) == (0.0,)
+    never_mirrored = config.space.axes["flip_probability"].points(2) == (0.0,)
     return [] if never_mirrored else [images(step)]
 
 
-def _axis(settings: Settings, name: str) -> str:
+def _axis(config: StudyConfig, name: str) -> str:
     """Return what to plot of a hyperparameter: its logarithm where it is searched on that scale."""
-    axis = settings.space.axes[name]
+    axis = config.space.axes[name]
     return LOGARITHMIC.get(name, name) if isinstance(axis, Range) and axis.log else name
 
 
@@ -168,19 +168,19 @@ def _learning_curves() -> list[Card]:
     ]
 
 
-def _page(settings: Settings, conditions: Sequence[str]) -> dict[str, Any]:
+def _page(config: StudyConfig, conditions: Sequence[str]) -> dict[str, Any]:
     """Return which runs stand on the page, in which order and columns."""
-    metrics = dict.fromkeys([settings.metric, "best/val_accuracy", "val/accuracy", "val/loss"])
+    metrics = dict.fromkeys([config.metric, "best/val_accuracy", "val/accuracy", "val/loss"])
     # of a small number the table hides the exponent, so it gets the logarithm, too
-    parameters = [_axis(settings, name) for name in settings.space.varied()]
+    parameters = [_axis(config, name) for name in config.space.varied()]
     columns = [f"metrics.`{name}`" for name in metrics] + [
         f"params.`{name}`" for name in parameters
     ]
     return {
         "searchFilter": " and ".join(conditions),
-        "orderByKey": f"metrics.`{settings.metric}`",
-        "orderByAsc": settings.direction == "minimize",
-        "selectedColumns": ["attributes.`Duration`", "tags.`sweep.ending`", *columns],
+        "orderByKey": f"metrics.`{config.metric}`",
+        "orderByAsc": config.direction == "minimize",
+        "selectedColumns": ["attributes.`Duration`", "tags.`sweep.status`", *columns],
         "runsHiddenMode": "SHOW_ALL",  # the default shows the charts of ten runs
         "hideEmptyCharts": True,
     }

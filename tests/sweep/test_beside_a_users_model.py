@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweep.tracking.champion import crown
-from sweep.tracking.run import Run
-from sweep.tracking.tracker import Tracker
-from sweep_model.linear import LinearClassifier
+from sweep.tracking.champion import register
+from sweep_model.classifier import LinearClassifier
 from sweep_model.losses import SOFTMAX
-from sweep_model.standardise import Standardiser
+from sweep_model.preprocessing import Standardiser
 
 pytestmark = pytest.mark.slow
 
@@ -23,10 +21,10 @@ OWN = "class Net: pass\n"
 
 
 @pytest.fixture
-def folder(workspace):
+def folder(in_workspace):
     """Enter a folder with a model.py."""
-    (workspace / "model.py").write_text(OWN)
-    return workspace
+    (in_workspace.root / "model.py").write_text(OWN)
+    return in_workspace.root
 
 
 def run(*command, **environment):
@@ -53,7 +51,7 @@ def test_the_program_runs_beside_it_though_the_folder_is_on_the_path(folder):
     assert "2 of 2 trials finished" in run("-m", "sweep", "run", *options, PYTHONPATH=".")
 
 
-def test_the_champion_is_loaded_beside_it(folder):
+def test_the_champion_is_loaded_beside_it(folder, tracker):
     classifier = LinearClassifier(
         weights=np.eye(3, 4, dtype=np.float32),
         bias=np.zeros(3, np.float32),
@@ -62,10 +60,9 @@ def test_the_champion_is_loaded_beside_it(folder):
         image_shape=None,
         class_names=("a", "b", "c"),
     )
-    classifier.save(folder / "classifier.npz")
-    trial = Run.create(Tracker("tiny"), "trial-000", tags={})
+    trial = tracker.client.create_run(tracker.experiment_id)
     tags = {"study": "tiny-softmax", "study_id": "0" * 32}
-    crown(trial, folder / "classifier.npz", classifier, name="tiny-softmax", tags=tags)
+    register(tracker, trial.info.run_id, classifier, name="tiny-softmax", tags=tags)
     (folder / "serve.py").write_text(
         "import sys\n"
         "import mlflow, numpy\n"

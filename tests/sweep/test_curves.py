@@ -1,8 +1,7 @@
-import numpy as np
 import pytest
 
 from sweep.curves import METRICS, append, best_epoch, new_curves, point
-from sweep_model.reference import EpochResult, Evaluation
+from sweep_model.training import EpochResult, Evaluation
 
 
 @pytest.fixture
@@ -10,10 +9,10 @@ def result():
     return EpochResult(
         epoch=3,
         learning_rate=0.1,
-        train=Evaluation(loss=1.0, cost=2.0, accuracy=3.0),
-        val=Evaluation(loss=4.0, cost=5.0, accuracy=6.0),
-        weights=np.zeros((2, 2)),
-        bias=np.zeros(2),
+        evaluations={
+            "train": Evaluation(loss=1.0, cost=2.0, accuracy=3.0),
+            "val": Evaluation(loss=4.0, cost=5.0, accuracy=6.0),
+        },
     )
 
 

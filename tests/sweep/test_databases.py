@@ -9,8 +9,9 @@ import pytest
 
 from sweep.databases import check_tables, make_whole
 from sweep.errors import SweepError
-from sweep.study.storage import create_storage
+from sweep.search.storage import create_storage
 from sweep.tracking.tracker import Tracker
+from sweep.workspace import Workspace
 
 
 def write(path, text):
@@ -101,24 +102,25 @@ def test_looking_for_a_database_makes_none(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("store", ["optuna.db", "mlflow.db"])
 @pytest.mark.parametrize("delay", [0, 0.2, 0.5])
-def test_a_process_killed_while_it_makes_the_stores_stops_no_later_one(
-    tmp_path, monkeypatch, store, delay
-):
+def test_a_process_killed_while_it_makes_the_stores_stops_no_later_one(tmp_path, store, delay):
+    workspace = Workspace(tmp_path)
     begin = (
         "import mlflow.store.tracking.sqlalchemy_store, optuna, sys\n"
-        "from sweep.study.storage import create_storage\n"
+        "from sweep.search.storage import create_storage\n"
         "from sweep.tracking.tracker import Tracker\n"
+        "from sweep.workspace import Workspace\n"
         "print('ready', flush=True)\n"
-        "create_storage()\n"
-        "Tracker('tiny')\n"
+        "create_storage(Workspace())\n"
+        "Tracker('tiny', Workspace())\n"
     )
-    monkeypatch.chdir(tmp_path)
-    process = subprocess.Popen([sys.executable, "-c", begin], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", begin], stdout=subprocess.PIPE, cwd=workspace.root
+    )
     assert process.stdout.readline() == b"ready\n"
     while process.poll() is None and not list(tmp_path.glob(f"mlruns/{store}?*")):
         time.sleep(0.01)  # its lock or its tables
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert create_storage().get_all_studies() == []
-    assert Tracker("tiny").runs() == []
+    assert create_storage(workspace).get_all_studies() == []
+    assert Tracker("tiny", workspace).runs() == []

@@ -31,7 +31,7 @@ def test_the_environment_names_all_that_may_change_a_number():
     found = environment()
     assert list(found) == [
         *("python", "sweep", "numpy", "scipy", "optuna", "mlflow"),
-        *("blas", "blas_threads", "machine"),
+        *("kernels", "blas", "blas_threads", "machine"),
     ]
     assert found["python"] == platform.python_version()
     assert found["numpy"] == np.__version__

@@ -26,7 +26,7 @@ from sweep.cli import main
 for study, trials in {STUDIES}.items():
     data, loss = study.split("-")
     options = ["--data", data, "--loss", loss, "--trials", str(trials), "--epochs", "2"]
-    main(["run", *options], standalone_mode=False)
+    main(["run", *options, "--pruner", "none"], standalone_mode=False)
 """
 NO_ASSISTANT = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
 """On the first visit MLflow opens a pane that takes a quarter of the width."""
@@ -39,13 +39,12 @@ def studies():
 
 
 @pytest.fixture(scope="session")
-def browsed(tmp_path_factory, empty_mlflow_database):
-    """Return a folder with a study of each loss."""
-    folder = tmp_path_factory.mktemp("browsed")
-    (folder / "mlruns").mkdir()
-    shutil.copy(empty_mlflow_database, folder / "mlruns" / "mlflow.db")
-    subprocess.run([sys.executable, "-c", RUN], cwd=folder, check=True, capture_output=True)
-    return folder
+def browsed(tmp_path_factory, furnish):
+    """Return a workspace with a study of each loss."""
+    workspace = furnish(tmp_path_factory.mktemp("browsed"))
+    command = [sys.executable, "-c", RUN]
+    subprocess.run(command, cwd=workspace.root, check=True, capture_output=True)
+    return workspace
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +52,7 @@ def pair(browsed):
     """Return what `sweep ui` prints for both studies: the link, and after it each study's own."""
     with subprocess.Popen(
         [*SWEEP, "ui", *STUDIES, "--no-browser", "--port", PORT],
-        cwd=browsed,
+        cwd=browsed.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -71,7 +70,7 @@ def link(browsed, pair):
     del pair
     said = subprocess.run(
         [*SWEEP, "ui", "digits-softmax", "--no-browser", "--port", PORT],
-        cwd=browsed,
+        cwd=browsed.root,
         check=True,
         capture_output=True,
         text=True,

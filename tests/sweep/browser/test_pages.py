@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from sweep.search.record import open_study
+
 pytestmark = pytest.mark.slow
 
 SEARCHED = 5
@@ -32,17 +34,10 @@ def test_the_view_is_open_by_its_name(page):
     assert page.get_by_role("button", name="digits-softmax: dashboard").is_visible()
 
 
-def test_the_trials_stand_in_the_order_of_their_results(page, browsed, monkeypatch, studies):
-    from sweep.study.opening import load_study
-    from sweep.study.storage import open_storage
-
-    monkeypatch.chdir(browsed)
-    trials = load_study("digits-softmax", open_storage()).trials()
+def test_the_trials_stand_in_the_order_of_their_results(page, browsed, studies):
+    trials = open_study("digits-softmax", browsed).trials()
     listed = page.locator("a[href*='/runs/']").all_inner_texts()
-    accuracies = [
-        trials[int(name.removeprefix("trial-"))].user_attrs["sweep:curves"]["val/accuracy"][-1]
-        for name in listed
-    ]
+    accuracies = [trials[int(name.removeprefix("trial-"))].last("val/accuracy") for name in listed]
     assert len(set(listed)) == studies["digits-softmax"]
     assert accuracies == sorted(accuracies, reverse=True)
 

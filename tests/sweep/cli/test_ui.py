@@ -12,7 +12,6 @@ from urllib.request import urlopen
 import pytest
 
 from sweep.cli import ui
-from sweep.study.passes import Budget
 from sweep.tracking.tracker import Tracker
 
 
@@ -41,11 +40,11 @@ def members(group):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="the processes of a group are read in /proc")
 def test_the_server_answers_and_all_of_it_ends_with_the_command(workspace, taken):
-    experiment = Tracker("digits").experiment_id
+    experiment = Tracker("digits", workspace).experiment_id
     with subprocess.Popen(
         [sys.executable, "-c", "from sweep.cli import main; main()", "ui",
          "--no-browser", "--port", str(taken)],
-        cwd=workspace,
+        cwd=workspace.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -103,11 +102,10 @@ class SimpleServer:
 
 
 def test_without_a_study_the_newest_experiment_is_opened_and_ctrl_c_ends_in_order(
-    workspace, invoke, served, opened
+    in_workspace, invoke, served, opened
 ):
-    del workspace
-    Tracker("digits")
-    newest = Tracker("cifar10").experiment_id
+    Tracker("digits", in_workspace)
+    newest = Tracker("cifar10", in_workspace).experiment_id
     said = invoke("ui", "--port", "5001")
     assert said.exit_code == 0
     page = f"http://127.0.0.1:5001/#/experiments/{newest}/runs?workflowType=machine_learning"
@@ -119,10 +117,10 @@ def test_without_a_study_the_newest_experiment_is_opened_and_ctrl_c_ends_in_orde
 def test_with_a_study_its_dashboard_is_opened_which_is_there_by_then(
     in_copied_study, invoke, served
 ):
-    del in_copied_study
+    tracker = Tracker("digits", in_copied_study)
     said = invoke("ui", "digits-softmax")
     (_, port, experiment_id), *_ = served
-    (run,) = Tracker("digits").runs(role="study")
+    (run,) = tracker.runs(role="study")
     assert said.exit_code == 0
     assert said.stderr == (
         "The best of digits-softmax after each trial: http://127.0.0.1:5000/#/experiments/"
@@ -130,29 +128,28 @@ def test_with_a_study_its_dashboard_is_opened_which_is_there_by_then(
         "Ctrl-C ends the server.\n"
     )
     query = dict(parse_qsl(urlsplit(said.stdout.strip().replace("#", "")).query))
-    tags = Tracker("digits").client.get_experiment(experiment_id).tags
+    tags = tracker.client.get_experiment(experiment_id).tags
     assert f"mlflow.sharedViewState.{query['viewStateShareKey']}" in tags
     assert query["workflowType"] == "machine_learning"
     assert query["compareRunsMode"] == "CHART"
     assert port == 5000
 
 
-def test_two_studies_are_laid_side_by_side(tiny_study, no_figures, invoke, served):
-    del no_figures, served
+def test_two_studies_are_laid_side_by_side(tiny_study, invoke, served):
+    del served
     for name in ("one", "two"):
-        tiny_study(study_name=name).run(Budget(1))
+        study = tiny_study(1, study_name=name)
+    tracker = Tracker("tiny", study.workspace)
     said = invoke("ui", "one", "two")
     assert said.exit_code == 0
-    experiment = Tracker("tiny").client.get_experiment_by_name("tiny")
-    views = [value for name, value in experiment.tags.items() if name != "mlflow.note.content"]
-    names = {json.loads(value)["name"] for value in views}
-    assert names == {"one: dashboard", "two: dashboard", "one beside two"}
+    experiment = tracker.client.get_experiment_by_name("tiny")
+    names = {json.loads(value)["name"] for value in experiment.tags.values()}
+    assert names == {"one beside two"}
+    assert invoke("ui", *["one"] * 2).exit_code == 1
 
 
-def test_three_studies_are_a_usage_error(workspace, tiny_study, invoke, served):
-    del workspace
-    tiny_study()
-    said = invoke("ui", *["tiny-softmax"] * 3)
+def test_three_studies_are_a_usage_error(recorded_study, invoke, served):
+    said = invoke("ui", *[recorded_study.name] * 3)
     assert (said.exit_code, served) == (2, [])
     assert "One study, or two side by side: got 3." in said.stderr
 
@@ -172,10 +169,9 @@ def test_an_untested_mlflow_is_said_and_its_plain_page_opened(
 
 
 def test_a_server_that_is_there_already_is_named_and_left_alone(
-    workspace, invoke, monkeypatch, opened
+    in_workspace, invoke, monkeypatch, opened
 ):
-    del workspace
-    Tracker("digits")
+    Tracker("digits", in_workspace)
 
     @contextmanager
     def serving(*_):
@@ -188,39 +184,34 @@ def test_a_server_that_is_there_already_is_named_and_left_alone(
     assert opened == [said.stdout.strip()]
 
 
-@pytest.mark.parametrize(
-    ("platform", "display", "count"),
-    [
+def test_a_browser_is_opened_where_there_is_a_display(monkeypatch, opened):
+    for platform, display, count in (
         ("linux", "DISPLAY", 1),
         ("linux", "WAYLAND_DISPLAY", 1),
         ("linux", None, 0),
         ("darwin", None, 1),
         ("win32", None, 1),
-    ],
-)
-def test_a_browser_is_opened_where_there_is_a_display(
-    monkeypatch, opened, platform, display, count
-):
-    monkeypatch.setattr("sys.platform", platform)
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    if display is not None:
-        monkeypatch.setenv(display, ":1")
-    ui._show(SimpleServer("http://127.0.0.1:5000"), "a page", no_browser=False)
-    assert len(opened) == count
+    ):
+        opened.clear()
+        monkeypatch.setattr("sys.platform", platform)
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            monkeypatch.delenv(name, raising=False)
+        if display is not None:
+            monkeypatch.setenv(display, ":1")
+        ui._show(SimpleServer("http://127.0.0.1:5000"), "a page", no_browser=False)
+        assert len(opened) == count, (platform, display)
 
 
-def test_no_browser_is_opened_where_that_is_not_wanted(workspace, invoke, served, opened):
-    del workspace, served
-    Tracker("digits")
+def test_no_browser_is_opened_where_that_is_not_wanted(in_workspace, invoke, served, opened):
+    del served
+    Tracker("digits", in_workspace)
     assert invoke("ui", "--no-browser").exit_code == 0
     assert opened == []
 
 
 def test_a_server_elsewhere_is_only_linked_to_and_without_its_login(
-    workspace, invoke, served, monkeypatch, opened
+    invoke, served, monkeypatch, opened
 ):
-    del workspace
     monkeypatch.setattr("sweep.tracking.tracker.newest_experiment", lambda *_: "7")
     said = invoke("ui", "--tracking-uri", "https://me:s3cret@runs.example")
     assert said.exit_code == 0
@@ -231,8 +222,8 @@ def test_a_server_elsewhere_is_only_linked_to_and_without_its_login(
 
 
 def test_the_trials_of_a_study_have_their_colours_by_then(in_copied_study, invoke, served):
-    del in_copied_study, served
-    tracker = Tracker("digits")
+    del served
+    tracker = Tracker("digits", in_copied_study)
     (first, *_) = tracker.runs(role="trial")
     colour = first.data.tags["mlflow.runColor"]
     tracker.client.delete_tag(first.info.run_id, "mlflow.runColor")

@@ -1,91 +1,142 @@
 import json
 import math
-import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sweep.comparison.compare import compare, differences_of, stored_comparison
-from sweep.comparison.figures import FIGURES
-from sweep.errors import StoreUnreachableError, SweepError
-from sweep.study import attributes
-from sweep.study.champion import fetch_classifier
-from sweep.study.confirmation import Confirmation, Confirmed
-from sweep.study.material import reopen_source
-from sweep.study.opening import load_study
-from sweep.study.passes import Budget
-from sweep.study.results import chosen_trial
-from sweep.study.sealed_test import evaluate_on_test_rows
-from sweep.study.storage import create_storage
-from sweep.tracking.tracker import Tracker
+from sweep.analysis.champion import fetch_classifier
+from sweep.analysis.confirmation import BASELINE, Confirmation, Confirmed
+from sweep.analysis.selection import selected_trial
+from sweep.analysis.test_set import evaluate_on_test_rows
+from sweep.comparison import check_comparable, compare, log_comparison, stored_comparison
+from sweep.comparison.compare import caveats, common_metric, describe_search, differences_of
+from sweep.data import open_source
+from sweep.errors import SweepError
+from sweep.search.record import CONFIRMATION, TEST_OPENINGS
+from sweep.space import Choices
 
-NAMES = ("tiny-softmax", "tiny-bce")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Return where the stores of two trained studies are kept once the first test made them."""
-    return tmp_path_factory.mktemp("trained") / "mlruns"
+GOOD = np.eye(3, 4)
+"""Each class of the rows has a feature of its own."""
+BAD = np.roll(GOOD, 1, axis=0)
+UNFLIPPED = {"flip_probability": 0.0}
 
 
 @pytest.fixture
-def studies(tiny_study, trained, no_figures, monkeypatch):
-    """Return a softmax and a bce study of three trials each, for each test anew."""
-    del no_figures
-    monkeypatch.setattr("sweep.comparison.run.FIGURES", {})
-    if trained.exists():
-        shutil.copytree(trained, "mlruns", dirs_exist_ok=True)
-        return [load_study(name, create_storage()) for name in NAMES]
-    loops = [tiny_study(loss=name.removeprefix("tiny-"), study_name=name) for name in NAMES]
-    for loop in loops:
-        loop.run(Budget(3))
-    shutil.copytree("mlruns", trained)
-    return [loop.study for loop in loops]
+def studies(make_answered):
+    """Return a softmax study with good weights and a bce study with bad ones."""
+    return [
+        make_answered(GOOD, study_name="softmax"),
+        make_answered(BAD, study_name="bce", loss="bce"),
+    ]
 
 
 @pytest.fixture
-def tracker(studies):
-    return Tracker(studies[0].settings.data.name)
+def comparison(studies, source, no_store):
+    return compare(studies, source, no_store)
 
 
-@pytest.fixture
-def source(studies):
-    return reopen_source(studies[0].settings.data)
+def confirm(study, trial, values, *, metric="val/accuracy", baseline=(0.5, 0.5, 0.5)):
+    confirmed = Confirmed(trial=trial, search=0.9, values=list(values))
+    confirmation = Confirmation(
+        metric=metric,
+        direction="maximize",
+        epochs=2,
+        seeds=list(range(len(values))),
+        finished=3,
+        trials=[confirmed],
+        baseline=Confirmed(trial=BASELINE, search=math.nan, values=list(baseline)),
+    )
+    study.set_attribute(CONFIRMATION, confirmation.record())
+    return confirmation
 
 
-@pytest.fixture
-def comparison(studies, source, tracker):
-    return compare(studies, source, tracker)
+# Which studies may be compared
 
 
-def test_every_number_is_that_of_the_chosen_trials_own_weights(
-    comparison, studies, source, tracker
+def test_studies_that_differ_in_all_but_their_rows_may_be_compared(make_study, make_config):
+    check_comparable(
+        [
+            make_study(make_config(study="a")),
+            make_study(make_config(study="b", loss="bce", epochs=9, seed=4, objective="val-loss")),
+        ]
+    )
+
+
+def test_it_takes_two_different_studies(make_study, make_config):
+    a, b = (make_study(make_config(study=name)) for name in "ab")
+    for studies in ([a], [a, a], [a, b, a]):
+        with pytest.raises(SweepError, match="two or more different studies: got a"):
+            check_comparable(studies)
+
+
+def test_studies_of_different_rows_are_refused_with_what_differs(make_study, make_config):
+    one, alike = make_study(make_config(study="a")), make_study(make_config(study="b"))
+    for number, (changes, difference) in enumerate(
+        (
+            ({"data_digest": "e" * 64}, "data digest dddddddddddd -> eeeeeeeeeeee"),
+            ({"split_digest": "6" * 64}, "split digest 555555555555 -> 666666666666"),
+            ({"name": "huge"}, "name tiny -> huge"),
+        )
+    ):
+        data = replace(one.config.data, **changes)
+        other = make_study(make_config(study=f"c{number}", loss="bce", data=data))
+        with pytest.raises(SweepError) as refused:
+            check_comparable([one, alike, other])
+        assert f"studies 'a' and 'c{number}' are of different rows" in str(refused.value)
+        assert difference in str(refused.value)
+
+
+def test_the_same_rows_in_another_folder_are_the_same(make_study, make_config):
+    one = make_study(make_config(study="a"))
+    moved = replace(one.config.data, source="/elsewhere/tiny.npz", directory="/elsewhere")
+    check_comparable([one, make_study(make_config(study="b", data=moved))])
+
+
+# What is compared
+
+
+def test_every_number_is_that_of_the_selected_trials_own_weights(
+    comparison, studies, source, no_store
 ):
     rows = source.test()
     for study, answers in zip(studies, comparison.answers, strict=True):
-        trial = chosen_trial(study)
-        classifier = fetch_classifier(study, trial, tracker)
+        trial = selected_trial(study)
+        classifier = fetch_classifier(study, trial, no_store)
         held_out = evaluate_on_test_rows(classifier, source)
         assert (answers.study, answers.trial) == (study.name, trial.number)
         assert answers.weights_digest == classifier.digest
-        assert (answers.test.value, answers.test.low, answers.test.high) == (
-            held_out.accuracy,
-            held_out.low,
-            held_out.high,
-        )
+        shown = (answers.test.value, answers.test.low, answers.test.high)
+        assert shown == (held_out.accuracy, held_out.low, held_out.high)
         predicted = classifier.predict(rows.rows)
         for i, counts in enumerate(answers.confusion):
             assert counts == [
                 int(((rows.labels == i) & (predicted == j)).sum()) for j in range(len(counts))
             ]
-        assert answers.train_accuracy == trial.user_attrs[attributes.CURVES]["train/accuracy"][-1]
-        assert answers.val.value == trial.user_attrs[attributes.CURVES]["val/accuracy"][-1]
+        assert answers.train_accuracy == trial.metrics["final/train_accuracy"] == 0.95
+        assert answers.val.right == round(0.9 * 18)
+    good, bad = (answers.test.value for answers in comparison.answers)
+    assert good > bad
 
 
-def test_the_pair_is_compared_row_by_row(comparison, studies, source, tracker):
+def test_the_accuracy_on_training_rows_may_be_that_of_the_curve(
+    make_answered, make_trial, source, no_store
+):
+    one, other = make_answered(GOOD), make_answered(BAD)
+    digest = one.trial(1).weights_digest
+    bare = make_answered(
+        GOOD,
+        make_trial(0, params=UNFLIPPED),
+        make_trial(1, [0.9], params=UNFLIPPED, weights_digest=digest),
+    )
+    answers = compare([bare, other], source, no_store).answers[0]
+    assert answers.train_accuracy == 0.9
+
+
+def test_the_pair_is_compared_row_by_row(comparison, studies, source, no_store):
     rows = source.test()
     right = [
-        fetch_classifier(study, chosen_trial(study), tracker).predict(rows.rows) == rows.labels
+        fetch_classifier(study, selected_trial(study), no_store).predict(rows.rows) == rows.labels
         for study in studies
     ]
     (difference,) = comparison.differences
@@ -94,22 +145,25 @@ def test_the_pair_is_compared_row_by_row(comparison, studies, source, tracker):
     assert difference.paired.rows == comparison.test_rows == len(rows.labels)
 
 
-def test_a_confirmed_setting_comes_with_its_mean_on_fresh_seeds(studies, source, tracker):
-    number = chosen_trial(studies[0]).number
-    confirmed = Confirmed(trial=number, search=0.9, values=[0.5, 0.6, 0.7])
-    confirmation = Confirmation(
-        metric="val/accuracy",
-        direction="maximize",
-        epochs=2,
-        seeds=[1, 2, 3],
-        finished=3,
-        trials=[confirmed],
-        baseline=Confirmed(trial=-1, search=math.nan, values=[0.5, 0.5, 0.5]),
-    )
-    studies[0].optuna.set_user_attr(attributes.CONFIRMATION, confirmation.record())
-    first, second = compare(studies, source, tracker).answers
+def test_pairs_are_judged_together(rng):
+    right = {
+        name: rng.random(200) < share for name, share in zip("abc", (0.9, 0.8, 0.7), strict=True)
+    }
+    together = differences_of(right)
+    assert [(each.first, each.second) for each in together] == [("a", "b"), ("a", "c"), ("b", "c")]
+    for each in together:
+        (alone,) = differences_of({name: right[name] for name in (each.first, each.second)})
+        assert each.p_value >= alone.p_value
+        assert each.paired.low <= alone.paired.low
+        assert each.paired.high >= alone.paired.high
+        assert each.paired.level == pytest.approx(1 - 0.05 / 3)
+
+
+def test_a_confirmed_setting_comes_with_its_mean_on_fresh_seeds(studies, source, no_store):
+    confirmation = confirm(studies[0], 1, (0.5, 0.6, 0.7))
+    first, second = compare(studies, source, no_store).answers
     assert (first.seeds, first.confirmed_mean) == (3, pytest.approx(0.6))
-    assert first.confirmed_error == confirmed.standard_error
+    assert first.confirmed_error == confirmation.winner.standard_error
     assert first.grounds == "confirmed on 3 fresh seeds"
     assert (second.seeds, second.confirmed_mean, second.confirmed_error) == (0, None, None)
 
@@ -120,142 +174,255 @@ def test_a_bce_has_its_sigmoids_normalised_too(comparison):
     assert [each.name for each in bce.outputs] == ["sigmoid", "sigmoid, normalised"]
 
 
-def test_the_openings_of_the_test_rows_are_counted_for_each_study(studies, source, tracker):
-    assert [each.openings for each in compare(studies, source, tracker).answers] == [1, 1]
-    assert [each.openings for each in compare(studies, source, tracker).answers] == [2, 2]
-    for study in studies:
-        assert len(study.optuna.user_attrs[attributes.TEST_OPENINGS]) == 2
+def test_the_openings_of_the_test_rows_are_counted_for_each_study(studies, source, no_store):
+    for times in (1, 2):
+        answers = compare(studies, source, no_store).answers
+        assert [each.openings for each in answers] == [times, times]
+    assert [len(study.attribute(TEST_OPENINGS)) for study in studies] == [2, 2]
 
 
-def test_the_run_has_metrics_parameters_figures_and_the_record(comparison, studies, tracker):
+def test_where_weights_are_gone_nothing_is_opened(
+    make_study, make_trial, studies, source, no_store
+):
+    config = replace(studies[0].config, study="lost")
+    lost = make_study(config, [make_trial(0, [0.9], params=UNFLIPPED)])
+    with pytest.raises(SweepError, match=r"of 'lost': the weights .* are gone"):
+        compare([studies[0], lost], source, no_store)
+    assert studies[0].attribute(TEST_OPENINGS) is None
+
+
+def test_a_selected_trial_that_has_no_weights_of_all_epochs_is_refused(
+    make_study, make_trial, studies, source, no_store
+):
+    config = replace(studies[0].config, study="early")
+    trials = [
+        make_trial(0, [0.5, 0.9], params=UNFLIPPED),
+        make_trial(1, [0.9], params={"l2": 0.5, **UNFLIPPED}, status="pruned"),
+    ]
+    early = make_study(config, trials)
+    confirm(early, 1, (0.95, 0.96, 0.97))
+    with pytest.raises(SweepError, match=r"pruned it at epoch 1 .*`sweep confirm early`"):
+        compare([studies[0], early], source, no_store)
+    assert studies[0].attribute(TEST_OPENINGS) is None
+
+
+def test_where_there_are_no_test_rows_nothing_is_begun(studies, no_store, tiny_npz, tmp_path):
+    with np.load(tiny_npz) as whole:
+        np.savez(tmp_path / "bare.npz", X=whole["X"], y=whole["y"])
+    with pytest.raises(SweepError, match="holds no test rows"):
+        compare(studies, open_source(str(tmp_path / "bare.npz")), no_store)
+    assert studies[0].attribute(TEST_OPENINGS) is None
+
+
+def test_a_study_without_a_complete_trial_is_refused(make_study, studies, source, no_store):
+    empty = make_study(replace(studies[0].config, study="empty"))
+    with pytest.raises(SweepError, match="'empty' has no complete trial yet"):
+        compare([*studies, empty], source, no_store)
+
+
+# What is kept
+
+
+def test_the_last_comparison_is_found_again_in_any_order(studies, source, no_store):
+    assert stored_comparison(studies) is None
+    first = compare(studies, source, no_store)
+    assert stored_comparison(studies[::-1]) == first
+    later = compare(studies, source, no_store)
+    assert stored_comparison(studies) == later != first
+    assert stored_comparison(studies[:1]) is None
+    assert stored_comparison([]) is None
+
+
+def test_a_comparison_is_out_of_date_once_another_trial_is_selected(comparison, studies):
+    assert stored_comparison(studies) == comparison
+    confirm(studies[0], 2, (0.5, 0.6, 0.7))
+    assert stored_comparison(studies) is None
+
+
+def test_the_run_has_metrics_parameters_figures_and_the_record(tracker, comparison, studies):
+    from mlflow.artifacts import load_dict
+
+    run_id = log_comparison(comparison, studies, tracker)
+    assert log_comparison(comparison, studies, tracker) == run_id
     (run,) = tracker.runs(role="compare")
-    assert (run.info.run_id, run.info.status) == (comparison.run_id, "FINISHED")
+    assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
     metrics, tags = run.data.metrics, run.data.tags
     for answers in comparison.answers:
         assert metrics[f"test_accuracy/{answers.study}"] == answers.test.value
         assert metrics[f"train_test_gap/{answers.study}"] == pytest.approx(answers.gap)
         assert run.data.params[f"{answers.study}.trial"] == str(answers.trial)
         assert float(run.data.params[f"{answers.study}.l2"]) == answers.setting["l2"]
-        points = tracker.client.get_metric_history(
-            comparison.run_id, f"expected_best/{answers.study}"
-        )
-        assert [(point.step, point.value) for point in points] == list(
-            enumerate(answers.search.best_of.expected, start=1)
-        )
-    assert metrics["p_value/tiny-softmax-vs-tiny-bce"] == comparison.differences[0].p_value
-    assert "calibration_error_sigmoid_normalised/tiny-bce" in metrics
+        points = tracker.client.get_metric_history(run_id, f"expected_best/{answers.study}")
+        expected = answers.search.best_of.expected
+        assert [(p.step, p.value) for p in points] == list(enumerate(expected, start=1))
+    assert metrics["p_value/softmax-vs-bce"] == comparison.differences[0].p_value
+    assert "calibration_error_sigmoid_normalised/bce" in metrics
     assert tags["sweep.sentence"] == comparison.sentence
-    assert tags["sweep.studies"] == "tiny-softmax, tiny-bce"
+    assert tags["sweep.studies"] == "softmax, bce"
     assert tags["sweep.test_digest"] == comparison.test_digest
+    assert tags["sweep.run_key"] == comparison.key
     assert tags["mlflow.note.content"].startswith(comparison.sentence)
-    assert kept_record(comparison, tracker) == json.loads(json.dumps(comparison.record()))
+    record = load_dict(f"{run.info.artifact_uri}/comparison/comparison.json")
+    assert record == json.loads(json.dumps(comparison.record()))
+    figures = tracker.client.list_artifacts(run_id, "figures")
+    assert len(figures) == 7
     assert not tracker.runs(role="compare", **studies[0].tags)  # it is no study's own
 
 
-def kept_record(comparison, tracker):
-    from mlflow.artifacts import load_dict
-
-    uri = tracker.client.get_run(comparison.run_id).info.artifact_uri
-    return load_dict(f"{uri}/comparison/comparison.json")
+# The searches
 
 
-def test_every_figure_is_logged(source, tracker, studies, monkeypatch):
-    drawn = []
-    monkeypatch.setattr("sweep.comparison.run.FIGURES", FIGURES)
-    monkeypatch.setattr("sweep.tracking.run.Run.figure", lambda _, __, path: drawn.append(path))
-    compare(studies, source, tracker)
-    assert drawn == [f"figures/{name}.png" for name in FIGURES]
+@pytest.fixture
+def describe(make_study, make_config):
+    """Return a function that describes the search of a study with these trials."""
+
+    def describe(*trials, metric="val/accuracy", **changes):
+        study = make_study(make_config(**changes), trials)
+        return describe_search(study, trials[0], metric)
+
+    return describe
 
 
-def test_a_comparison_is_found_again_in_any_order(comparison, studies):
-    again = [load_study(study.name, study.storage) for study in reversed(studies)]
-    assert stored_comparison(again) == comparison
+def test_the_given_first_trial_is_no_draw(describe, make_trial):
+    search = describe(*(make_trial(n, [value]) for n, value in enumerate((0.9, 0.4, 0.5))))
+    assert search.best_of.trials == 2
+    assert search.best_of.expected == pytest.approx([0.45, 0.5])
 
 
-def test_the_last_comparison_counts(comparison, studies, source, tracker):
-    later = compare(studies, source, tracker)
-    assert stored_comparison(studies) == later != comparison
+def test_pruned_and_failed_trials_cost_a_draw_and_never_win(describe, make_trial):
+    search = describe(
+        make_trial(0, [0.3]),
+        make_trial(1, [0.9], status="pruned"),
+        make_trial(2, [], status="failed", reason="diverged in epoch 1"),
+        make_trial(3, [0.5]),
+        make_trial(4, [0.9], status="running"),
+    )
+    assert (search.complete, search.pruned, search.failed) == (2, 1, 1)
+    assert (search.best_of.trials, search.best_of.results) == (3, 1)
+    assert search.best_of.expected == [0.5] * 3
 
 
-def test_no_comparison_is_found_before_one_was_made(studies):
-    assert stored_comparison(studies) is None
-    assert stored_comparison([]) is None
+def test_of_losses_less_is_better(describe, make_trial):
+    trials = [make_trial(n, [1 - loss]) for n, loss in enumerate((1.0, 0.5, 0.7))]
+    assert describe(*trials, metric="val/loss").best_of.expected[-1] == 0.5
 
 
-def test_a_comparison_of_other_studies_is_not_found(comparison, studies):
-    del comparison
-    assert stored_comparison(studies[:1]) is None
+def test_only_a_random_sampler_without_a_pruner_draws_independently(describe, make_trial):
+    for number, (sampler, pruner, independent) in enumerate(
+        (
+            ("random", "none", True),
+            ("tpe", "none", False),
+            ("qmc", "none", False),
+            ("random", "halving", False),
+        )
+    ):
+        study = f"tiny-{number}"
+        search = describe(make_trial(0, [0.9]), study=study, sampler=sampler, pruner=pruner)
+        assert search.drawn_independently is independent, (sampler, pruner)
 
 
-def test_a_comparison_is_out_of_date_once_another_trial_is_the_chosen_one(
-    comparison, studies, monkeypatch
-):
-    assert stored_comparison(studies) == comparison
-    others = {study.name: study.trials()[chosen_trial(study).number - 1] for study in studies}
-    monkeypatch.setattr("sweep.comparison.compare.find_chosen", lambda study: others[study.name])
-    assert stored_comparison(studies) is None
+def test_every_searched_hyperparameter_has_its_place(describe, make_config, make_trial):
+    space = make_config().space.replace({"l2": Choices(name="l2", values=(0.1,))})
+    search = describe(make_trial(0, [0.9]), space=space)
+    assert [place.name for place in search.places] == space.varied()
+    assert "l2" not in space.varied()
 
 
-def test_where_weights_are_gone_nothing_is_opened(studies, source, tracker):
-    number = chosen_trial(studies[1]).number
-    (run,) = tracker.runs(role="trial", trial=number, **studies[1].tags)
-    tracker.client.delete_run(run.info.run_id)
-    with pytest.raises(SweepError, match=r"of 'tiny-bce': the weights .* are gone"):
-        compare(studies, source, tracker)
-    for study in studies:
-        assert attributes.TEST_OPENINGS not in study.optuna.user_attrs
-    assert not tracker.runs(role="compare")
+def test_importances_come_with_the_epoch_that_they_compare(describe, make_trial):
+    search = describe(make_trial(0, [0.9] * 6))
+    assert search.rung == 1
+    assert search.importances.reason == "1 trials reached epoch 1, 10 needed"
 
 
-def test_where_there_are_no_test_rows_nothing_is_begun(studies, tracker, tiny_npz, tmp_path):
-    from sweep.data import open_source
-
-    with np.load(tiny_npz) as whole:
-        np.savez(tmp_path / "bare.npz", X=whole["X"], y=whole["y"])
-    with pytest.raises(SweepError, match="holds no test rows"):
-        compare(studies, open_source(str(tmp_path / "bare.npz")), tracker)
-    assert not tracker.runs(role="compare")
-
-
-def test_a_study_without_a_complete_trial_is_refused(studies, source, tracker, tiny_study):
-    empty = tiny_study(study_name="empty").study
-    with pytest.raises(SweepError, match="'empty' has no complete trial yet"):
-        compare([*studies, empty], source, tracker)
-    assert not tracker.runs(role="compare")
+def test_the_objective_is_the_metric_where_all_studies_share_one_scale(make_config):
+    loss, accuracy = make_config(objective="val-loss"), make_config()
+    bce = make_config(objective="val-loss", loss="bce")
+    for configs, metric in (
+        ([loss, replace(loss, study="other")], "val/loss"),
+        ([loss, accuracy], "val/accuracy"),
+        ([loss, bce], "val/accuracy"),
+        ([accuracy, accuracy], "val/accuracy"),
+    ):
+        assert common_metric(configs) == metric
 
 
-def test_a_run_that_breaks_off_is_ended_as_failed(studies, source, tracker, monkeypatch):
-    def fail(*_):
-        raise StoreUnreachableError("gone")
-
-    monkeypatch.setattr("sweep.comparison.compare.log_comparison", fail)
-    with pytest.raises(StoreUnreachableError):
-        compare(studies, source, tracker)
-    (run,) = tracker.runs(role="compare")
-    assert run.info.status == "FAILED"
-    assert stored_comparison(studies) is None
+# Caveats
 
 
-def test_three_studies_are_compared_in_every_pair(studies, source, tracker, tiny_study):
-    third = tiny_study(study_name="third", seed=5)
-    third.run(Budget(2))
-    found = compare([*studies, third.study], source, tracker)
-    assert [(each.first, each.second) for each in found.differences] == [
-        ("tiny-softmax", "tiny-bce"),
-        ("tiny-softmax", "third"),
-        ("tiny-bce", "third"),
-    ]
-    assert "finished trials 3 -> 2" in " ".join(found.cautions)
+@pytest.fixture
+def caveats_of(make_study, make_config, make_trial, comparison):
+    """Return a function that tells the caveats of studies `a` and `b`, of so many trials each."""
+
+    def tell(*, trials=(3, 3), seeds=(9, 9), right=(700, 700), confirmed=(), **changes):
+        studies, answers = [], []
+        for name, count in zip("ab", trials, strict=True):
+            config = make_config(study=name, **(changes if name == "b" else {}))
+            study = make_study(config, [make_trial(n, [0.5]) for n in range(count)])
+            studies.append(study)
+        for study, confirmation in zip(studies, confirmed, strict=False):
+            study.set_attribute(CONFIRMATION, confirmation.record())
+        for study, each, count in zip(studies, seeds, right, strict=True):
+            share = replace(comparison.best.test, right=count, rows=1000, value=count / 1000)
+            answers.append(replace(comparison.best, study=study.name, seeds=each, test=share))
+        return list(caveats(studies, answers))
+
+    return tell
 
 
-def test_all_pairs_hold_together():
-    rng = np.random.default_rng(1)
-    right = {name: rng.random(400) < share for name, share in (("a", 0.7), ("b", 0.6), ("c", 0.6))}
-    found = differences_of(right)
-    assert {round(each.paired.level, 6) for each in found} == {round(1 - 0.05 / 3, 6)}
-    for each in found:
-        assert each.paired.p_value <= each.p_value <= min(1, 3 * each.paired.p_value)
-    (alone,) = differences_of({name: right[name] for name in "ab"})
-    assert alone.paired.level == 0.95
-    assert alone.p_value == alone.paired.p_value
-    assert found[0].paired.high - found[0].paired.low > alone.paired.high - alone.paired.low
+def test_equal_searches_of_confirmed_settings_need_no_caveat(caveats_of):
+    assert caveats_of(loss="bce", seed=7, slots=4) == []
+
+
+def test_searches_that_differ_are_told(caveats_of):
+    (caveat,) = caveats_of(trials=(3, 5), epochs=50, sampler="random")
+    assert caveat.startswith("the searches differ (a -> b): ")
+    for phrase in ("epochs 6 -> 50", "sampler tpe -> random", "finished trials 3 -> 5"):
+        assert phrase in caveat
+
+
+def test_settings_that_were_not_confirmed_are_told(caveats_of):
+    (caveat,) = caveats_of(seeds=(0, 10))
+    assert caveat.startswith("not confirmed on fresh seeds: a; one training of each")
+
+
+def test_a_best_trial_at_a_boundary_is_told(make_study, make_config, make_trial, comparison):
+    trials = [make_trial(n, [0.1 * n], params={"l2": 10.0 ** (-n / 2)}) for n in range(11)]
+    study = make_study(make_config(study="edgy"), trials)
+    phrases = list(caveats([study], comparison.answers[:0]))
+    assert any(
+        each.startswith("edgy: the best lies at a boundary of its space, trials compared after")
+        for each in phrases
+    )
+
+
+SMALL = [0.5, 0.502, 0.504, 0.502, 0.5]
+LARGE = [0.5, 0.51, 0.52, 0.51, 0.5]
+"""Baselines with noise floors of 0.66 and 3.3 points."""
+
+
+@pytest.mark.parametrize(("other", "told"), [(SMALL, 0), (LARGE, 1)])
+def test_a_difference_below_the_larger_noise_floor_is_told(caveats_of, other, told):
+    phrases = caveats_of(right=(700, 720), confirmed=[made_up(SMALL), made_up(other)])
+    assert len(phrases) == told
+    assert all("differ by less than the noise floor, 3.3" in each for each in phrases)
+
+
+def test_two_seeds_tell_no_noise_floor(caveats_of):
+    assert caveats_of(right=(700, 701), confirmed=[made_up([0.5, 0.6])] * 2) == []
+
+
+def test_the_noise_of_a_loss_says_nothing_of_accuracies(caveats_of):
+    (caveat,) = caveats_of(confirmed=[made_up([0.5] * 5, metric="val/loss")] * 2)
+    assert caveat.endswith("how far accuracies differ by the seed alone is not known")
+
+
+def made_up(baseline, metric="val/accuracy"):
+    return Confirmation(
+        metric=metric,
+        direction="maximize",
+        epochs=6,
+        seeds=list(range(len(baseline))),
+        finished=3,
+        trials=[Confirmed(trial=0, search=0.5, values=[0.5] * len(baseline))],
+        baseline=Confirmed(trial=BASELINE, search=math.nan, values=baseline),
+    )

@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import pytest
 
-from sweep.comparison.comparison import Answers, Comparison, Difference, Search
+from sweep.analysis.importance import Importance, Importances
+from sweep.comparison import Answers, Comparison, Difference, Search
 from sweep.statistics.best_of import best_of
+from sweep.statistics.intervals import Share
 from sweep.statistics.outputs import Outputs
 from sweep.statistics.paired import PairedDifference
 from sweep.statistics.place import Place
-from sweep.statistics.share import Share
-from sweep.study.importance import Importance, Importances
 
 L2 = Place(name="l2", value=0.1, low=1e-3, high=1.0, log=True, choices=None, unit=2 / 3)
 OUTPUTS = Outputs(
@@ -44,13 +44,14 @@ def answers(study, right, rows=100):
         outputs=[OUTPUTS],
         search=Search(
             sampler="tpe",
-            pruner="median",
+            pruner="halving",
             epochs=2,
             complete=3,
             pruned=1,
-            diverged=0,
+            failed=0,
             best_of=best_of([0.5, 0.7], without=1),
             drawn_independently=False,
+            rung=1,
             importances=Importances(
                 ranked=[
                     Importance(name="l2", share=0.6, low=0.5, high=0.9),
@@ -81,7 +82,6 @@ def difference(first, second, points, p_value, *, half=0.05):
 def comparison(studies, differences, **changes):
     plain = Comparison(
         made="2024-01-02T03:04:05+00:00",
-        run_id="run",
         data="digits",
         data_digest="d" * 64,
         split_digest="5" * 64,
@@ -92,7 +92,7 @@ def comparison(studies, differences, **changes):
         direction="maximize",
         answers=studies,
         differences=differences,
-        cautions=["a caution"],
+        caveats=["a caveat"],
     )
     return replace(plain, **changes)
 
@@ -177,4 +177,10 @@ def test_a_record_reads_back_as_the_same_comparison():
     found = comparison([A, B], [difference("a", "b", 0.05, 0.2)])
     record = json.loads(json.dumps(found.record(), allow_nan=False))
     assert Comparison.from_record(record) == found
-    assert record["sentence"] == found.sentence
+    assert (record["sentence"], record["run_key"]) == (found.sentence, found.key)
+
+
+def test_each_comparison_has_a_key_of_its_own():
+    found = comparison([A, B], [difference("a", "b", 0.05, 0.2)])
+    assert replace(found).key == found.key
+    assert replace(found, made="2024-01-02T03:04:06+00:00").key != found.key

@@ -5,8 +5,8 @@ import pytest
 
 from sweep.data.dataset import Dataset
 from sweep.data.digits import Digits
-from sweep.data.prepare import prepare
-from sweep.data.split import Split, split_rows
+from sweep.data.prepare import SAMPLE, prepare
+from sweep.data.split import Split, split_rows, stratified_sample
 from sweep.errors import SweepError
 
 
@@ -118,3 +118,31 @@ def test_classes_without_validation_rows_are_named(validation, classes, says):
         assert told is None
     else:
         assert told.startswith(f"tiny has no validation row of {says} nothing will be known of")
+
+
+def test_a_stratified_sample_of_the_training_rows_comes_first_in_either_basis():
+    rng = np.random.default_rng(3)
+    labels = np.where(np.arange(13_000) < 12_000, rng.integers(3, size=13_000), 0)
+    rows = np.arange(26_000, dtype=np.float32).reshape(-1, 2)
+    many = Dataset(
+        name="many", rows=rows, labels=labels, class_names=("a", "b", "c"), image_shape=(1, 1, 2)
+    )
+    split = Split(np.arange(12_500), np.arange(12_500, 13_000))
+    pixels, panels = (prepare(many, split, mirrored=mirrored) for mirrored in (False, True))
+    assert pixels.sample == panels.sample == SAMPLE == 10_000
+    sample, others = stratified_sample(labels[:12_500], SAMPLE)
+    expected = pixels.standardiser.apply(rows[np.concatenate([sample, others])])
+    assert np.array_equal(pixels.training.rows, expected)
+    assert np.array_equal(pixels.training.labels, labels[np.concatenate([sample, others])])
+    turned = panels.training.basis.turn_back(panels.training.rows)
+    assert np.allclose(turned, expected, atol=1e-5)
+    assert np.array_equal(panels.training.labels, pixels.training.labels)
+
+
+def test_few_training_rows_are_all_in_the_sample_in_their_order(digits):
+    split = split_rows(Digits(), digits)
+    prepared = prepare(digits, split)
+    assert prepared.sample == len(split.train)
+    assert np.array_equal(
+        prepared.training.rows, prepared.standardiser.apply(digits.rows[split.train])
+    )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep.data.dataset import Dataset
-from sweep.data.split import split_rows
+from sweep.data.split import split_rows, stratified_sample
 from sweep.errors import SweepError
 
 
@@ -103,3 +103,29 @@ def test_too_few_rows_for_the_classes_are_told_as_such_and_not_as_an_empty_range
         SweepError, match="tiny: a class needs two rows to be split: 2 of 3 classes"
     ):
         split_rows(source("stratified", 1), dataset([0, 0, 1, 2]), val_size=val_size)
+
+
+# A sample of the training rows
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=300).map(np.array),
+    st.integers(0, 320),
+)
+def test_a_sample_has_each_classs_share_and_the_others_are_the_rest(labels, size):
+    sample, others = stratified_sample(labels, size)
+    assert len(sample) == min(size, len(labels))
+    assert np.array_equal(np.sort(np.concatenate([sample, others])), np.arange(len(labels)))
+    assert np.array_equal(sample, np.sort(sample))
+    assert np.array_equal(others, np.sort(others))
+    counts = np.bincount(labels, minlength=5)
+    drawn = np.bincount(labels[sample], minlength=5)
+    assert (np.abs(drawn - counts * len(sample) / len(labels)) <= 3).all()
+
+
+def test_a_sample_is_the_same_for_the_same_labels_and_taken_at_even_distances():
+    labels = np.repeat([0, 1], [3000, 300])
+    sample, _ = stratified_sample(labels, 330)
+    assert np.array_equal(sample, stratified_sample(labels.copy(), 330)[0])
+    gaps = np.diff(sample[labels[sample] == 0])
+    assert gaps.max() <= 2.7 * 10  # three distances at most, by golden sections

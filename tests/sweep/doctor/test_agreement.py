@@ -1,150 +1,188 @@
-import math
+"""What MLflow may have wrong, what is said of it, and that a repair puts it right."""
+
+import shutil
 import sqlite3
-import sys
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from sweep.doctor.agreement import Remedy, compare_points, recorded_curves
-from sweep.doctor.studies import compare, read_copy
-from sweep.study.opening import load_study
-from sweep.study.storage import open_storage
-from sweep.tracking.tracker import DEFAULT_URI, Tracker
-
-pytestmark = pytest.mark.usefixtures("in_copied_study")
+from sweep.analysis.champion import fetch_classifier
+from sweep.doctor import Repaired, repair
+from sweep.doctor.agreement import compare
+from sweep.errors import SweepError
+from sweep.search.lock import study_lock
+from sweep.search.record import open_study
+from sweep.search.trials import Status
+from sweep.tracking.mirror import COMPLETE, KEY
+from sweep.tracking.tracker import Tracker
 
 
 class Folder:
     """The copied study, to be spoilt."""
 
-    def __init__(self):
-        self.study = load_study("digits-softmax", open_storage())
-        self.client = Tracker("digits").client
-        runs = read_copy(self.study, DEFAULT_URI).of_role("trial")
-        self.runs = {int(run.data.tags["sweep.trial"]): run.info.run_id for run in runs}
+    def __init__(self, workspace):
+        self.workspace = workspace
+        self.study = open_study("digits-softmax", workspace)
+        self.tracker = Tracker("digits", workspace)
+        self.client = self.tracker.client
 
-    def found(self):
-        return compare(self.study, read_copy(self.study, DEFAULT_URI))
+    @property
+    def runs(self):
+        """The ids of the trials' runs, by number."""
+        runs = self.tracker.runs(role="trial")
+        return {int(run.data.tags["sweep.trial"]): run.info.run_id for run in runs}
 
     def said(self):
-        return [(str(one), one.remedy) for one in self.found()]
+        return sorted(map(str, compare(self.study, self.tracker)))
+
+    def execute(self, statement, *values):
+        """Change MLflow's database behind its back: it takes nothing back."""
+        with closing(sqlite3.connect(self.workspace.mlflow_database)) as connection:
+            connection.execute(statement, values)
+            connection.commit()
+
+    def copy_of(self, number, **changes):
+        tags = self.client.get_run(self.runs[number]).data.tags | changes
+        experiment = self.tracker.experiment_id
+        return self.client.create_run(experiment, tags=tags).info.run_id
+
+    def dump(self):
+        with closing(sqlite3.connect(self.workspace.mlflow_database)) as connection:
+            return "\n".join(connection.iterdump())
 
 
 @pytest.fixture
-def folder():
-    return Folder()
+def folder(copied_study):
+    return Folder(copied_study)
 
 
-def forget(statement, *values):
-    """Change MLflow's database behind its back: it takes no point back."""
-    with closing(sqlite3.connect("mlruns/mlflow.db")) as connection:
-        connection.execute(statement, values)
-        connection.commit()
+def test_a_finished_study_agrees_and_is_left_as_it_is(folder):
+    assert folder.said() == []
+    before = folder.dump()
+    assert repair(folder.study, folder.tracker) == Repaired(0)
+    assert folder.dump() == before
 
 
-def test_a_finished_study_agrees(folder):
-    assert folder.found() == []
-
-
-def test_a_run_that_is_gone_is_missed(folder):
-    folder.client.delete_run(folder.runs[2])
-    assert folder.said() == [("trial 2: has no run", Remedy.RECONCILE)]
-
-
-def test_a_run_that_runs_although_its_trial_has_ended_is_said(folder):
-    folder.client.update_run(folder.runs[2], status="RUNNING")
-    assert folder.said() == [("trial 2: its run is RUNNING, not FINISHED", Remedy.RECONCILE)]
-
-
-def test_a_run_without_the_tag_that_vouches_for_it_was_never_completed(folder):
-    folder.client.delete_tag(folder.runs[2], "sweep.whole")
-    assert folder.said() == [("trial 2: its run was never completed", Remedy.RECONCILE)]
-
-
-def test_a_doubled_point_is_said(folder):
-    folder.client.log_metric(folder.runs[2], "val/loss", 0.5, step=1)
-    assert folder.said() == [
-        ("trial 2: val/loss has more than one point of epoch 1", Remedy.REPLACE)
-    ]
-
-
-def test_a_point_too_many_is_said(folder):
-    folder.client.log_metric(folder.runs[2], "train/learning_rate", 0.5, step=3)
-    (found,) = folder.found()
-    assert str(found) == "trial 2: train/learning_rate has points of epoch 3, beyond the record"
-    assert found.run == folder.runs[2]
-
-
-def test_a_missing_point_is_said(folder):
-    forget("DELETE FROM metrics WHERE run_uuid = ? AND key = 'val/cost' AND step = 1",
-           folder.runs[2])  # fmt: skip
-    assert folder.said() == [("trial 2: val/cost lacks epoch 1", Remedy.COMPLETE)]
-
-
-def test_a_missing_curve_is_said(folder):
+def test_what_mlflow_lacks_is_said_and_filled_in(folder, in_both_stores):
+    runs, client = folder.runs, folder.client
+    (study,) = folder.tracker.runs(role="study")
+    client.update_run(study.info.run_id, status="RUNNING")
+    client.delete_run(runs[0])
+    client.update_run(runs[1], status="RUNNING")
+    client.delete_tag(runs[2], COMPLETE)
+    where = "FROM metrics WHERE run_uuid = ? AND key = 'val/cost'"
+    folder.execute(f"DELETE {where} AND step = 1", runs[3])
     for table in ("metrics", "latest_metrics"):
-        forget(f"DELETE FROM {table} WHERE run_uuid = ? AND key = 'val/cost'", folder.runs[2])  # noqa: S608 - names of ours
-    assert folder.said() == [("trial 2: val/cost lacks epochs 1-2", Remedy.COMPLETE)]
+        for number, name in ((1, "val/loss"), (5, "best/epoch")):
+            statement = f"DELETE FROM {table} WHERE run_uuid = ? AND key = ?"  # noqa: S608
+            folder.execute(statement, runs[number], name)
+    folder.execute("DELETE FROM params WHERE run_uuid = ? AND key = 'l2'", runs[4])
+    status = folder.study.trial(1).status.mlflow
+    assert folder.said() == [
+        "the study's run is RUNNING, although nobody runs it",
+        "trial 0 has no run",
+        f"trial 1: its run is RUNNING, not {status}",
+        "trial 1: val/loss lacks epochs 1-2",
+        "trial 2: its run was never completed",
+        "trial 3: val/cost lacks epoch 1",
+        "trial 4: l2 is missing",
+        "trial 5: best/epoch is missing",
+    ]
+    assert repair(folder.study, folder.tracker) == Repaired(8)
+    assert folder.said() == []
+    in_both_stores(folder.study, folder.tracker)
+    assert {**folder.runs, 0: runs[0]} == runs
+    before = folder.dump()
+    assert repair(folder.study, folder.tracker) == Repaired(0)
+    assert folder.dump() == before
 
 
-def test_another_value_is_said(folder):
-    forget("UPDATE metrics SET value = 0.25 WHERE run_uuid = ? AND key = 'val/cost' AND step = 1",
-           folder.runs[2])  # fmt: skip
-    ((said, remedy),) = folder.said()
-    assert said.startswith("trial 2: val/cost is 0.25 in epoch 1, not ")
-    assert remedy == Remedy.REPLACE
+def test_what_mlflow_has_wrong_is_said_and_made_anew_with_its_files(folder, in_both_stores):
+    runs, client = folder.runs, folder.client
+    client.log_metric(runs[0], "val/loss", 0.5, step=1)
+    client.log_metric(runs[1], "train/learning_rate", 0.5, step=3)
+    folder.execute(
+        "UPDATE metrics SET value = 0.25 WHERE run_uuid = ? AND key = 'val/cost' AND step = 1",
+        runs[2],
+    )
+    folder.execute("UPDATE params SET value = '7' WHERE run_uuid = ? AND key = 'l2'", runs[3])
+    folder.execute(
+        "UPDATE latest_metrics SET value = 7 WHERE run_uuid = ? AND key = 'best/epoch'", runs[4]
+    )
+    second = folder.copy_of(5)
+    (study,) = folder.tracker.runs(role="study")
+    stray = folder.copy_of(5, **{KEY: f"{folder.study.identity}/trial-077"})
+    l2 = folder.study.trial(3).params["l2"]
+    assert folder.said() == [
+        "run trial-005 stands in no record",
+        "trial 0: val/loss has more than one point of epoch 1",
+        "trial 1: train/learning_rate has points of epoch 3, beyond the record",
+        "trial 2: val/cost is another in epoch 1",
+        f"trial 3: l2 is 7, not {l2}",
+        "trial 4: best/epoch is 7.0, not 1",
+        "trial 5 has 2 runs",
+    ]
+    assert repair(folder.study, folder.tracker) == Repaired(7, replaced=(0, 1, 2, 3, 4))
+    assert folder.said() == []
+    in_both_stores(folder.study, folder.tracker)
+    assert {number for number in runs if folder.runs[number] != runs[number]} == {0, 1, 2, 3, 4}
+    for run in (runs[0], second, stray):
+        assert client.get_run(run).info.lifecycle_stage == "deleted"
+    assert client.get_run(study.info.run_id).info.lifecycle_stage == "active"
+    best = folder.study.trial(1)
+    assert fetch_classifier(folder.study, best, folder.tracker).digest == best.weights_digest
+    assert client.list_artifacts(folder.runs[1], "figures")
+    before = folder.dump()
+    assert repair(folder.study, folder.tracker) == Repaired(0)
+    assert folder.dump() == before
 
 
-def test_another_parameter_is_said(folder):
-    forget("UPDATE params SET value = '7' WHERE run_uuid = ? AND key = 'l2'", folder.runs[2])
-    ((said, remedy),) = folder.said()
-    assert said.startswith("trial 2: l2 is 7, not ")
-    assert remedy == Remedy.REPLACE
+def test_a_lost_mlflow_store_is_made_anew_from_the_record(
+    folder, in_both_stores, empty_mlflow_database
+):
+    database = shutil.copy(empty_mlflow_database, folder.workspace.folder / "new.db")
+    tracker = Tracker("digits", folder.workspace, uri=f"sqlite:///{database}")
+    assert len(compare(folder.study, tracker)) == 7
+    assert repair(folder.study, tracker).changes == 7
+    assert compare(folder.study, tracker) == []
+    in_both_stores(folder.study, tracker)
 
 
-def copy_of(folder, number, **changes):
-    tags = folder.client.get_run(folder.runs[number]).data.tags | changes
-    experiment = folder.client.get_experiment_by_name("digits").experiment_id
-    return folder.client.create_run(experiment, tags=tags).info.run_id
+def test_files_that_wait_are_sent(folder):
+    best = folder.study.trial(1)
+    waiting = folder.workspace.pending("digits-softmax") / "trial-001" / "new"
+    waiting.mkdir(parents=True)
+    (waiting / "file").write_text("words")
+    assert repair(folder.study, folder.tracker) == Repaired(1)
+    (new,) = folder.client.list_artifacts(folder.runs[1], "new")
+    assert new.path == "new/file"
+    assert not waiting.exists()
+    assert fetch_classifier(folder.study, best, folder.tracker).digest == best.weights_digest
 
 
-def test_of_two_runs_the_one_that_the_record_names_is_kept(folder):
-    second = copy_of(folder, 2)
-    (found,) = folder.found()
-    assert (str(found), found.run) == ("trial 2: has 2 runs", second)
+def test_a_trial_that_has_not_ended_is_left_to_the_next_run(folder):
+    begun = replace(folder.study.trials()[0], number=-1, index=6, status=Status.RUNNING)
+    folder.study.begin(begun, None)
+    assert folder.said() == []
 
 
-def test_a_run_of_a_trial_that_is_nowhere_recorded_is_said(folder):
-    stray = copy_of(folder, 2, **{"sweep.trial": "77"})
-    (found,) = folder.found()
-    assert (str(found), found.run) == ("trial 77: has a run, but stands in no record", stray)
+def test_a_study_that_is_being_run_is_not_touched(folder):
+    runs = folder.runs
+    folder.client.log_metric(runs[4], "val/loss", 0.5, step=1)
+    with (
+        study_lock(folder.workspace, "digits-softmax"),
+        pytest.raises(SweepError, match="is being run by process"),
+    ):
+        repair(folder.study, folder.tracker)
+    assert folder.runs == runs
 
 
-def test_the_record_holds_a_curve_for_every_metric_and_the_rate(folder):
-    curves = recorded_curves(folder.study.trials()[0])
-    assert len(curves) == 7
-    assert {len(curve) for curve in curves.values()} == {2}
-    assert curves["train/learning_rate"] == [0.01, 0.01]
-
-
-@pytest.mark.parametrize(
-    ("curve", "points", "said"),
-    [
-        ([], [], None),
-        ([1.0, 2.0], [(2, 2.0), (1, 1.0)], None),
-        ([math.nan], [(1, math.nan)], None),
-        ([math.inf, -math.inf], [(1, sys.float_info.max), (2, -sys.float_info.max)], None),
-        ([math.nan], [(1, 1.0)], "is 1.0 in epoch 1, not nan"),
-        ([1.0] * 9, [(step, 1.0) for step in (1, 2, 5, 9)], "lacks epochs 3-4, 6-8"),
-        ([1.0], [(1, 1.0), (1, 1.0)], "has more than one point of epoch 1"),
-        ([1.0], [(0, 1.0), (1, 1.0)], "has points of epoch 0, beyond the record"),
-    ],
-)
-def test_points_are_compared_number_by_number(curve, points, said):
-    found = compare_points(curve, points, settled=True)
-    assert (found and found[0]) == said
-
-
-def test_of_an_interrupted_trial_mlflow_may_know_more_but_nothing_twice():
-    assert compare_points([], [(1, 0.5), (2, 0.6)], settled=False) is None
-    assert compare_points([], [(1, 0.5), (1, 0.5)], settled=False) is not None
+def test_without_its_data_nothing_is_deleted(folder):
+    runs = folder.runs
+    folder.client.log_metric(runs[4], "val/loss", 0.5, step=1)
+    config = folder.study.config
+    data = replace(config.data, source="/gone.npz")
+    with pytest.raises(SweepError, match=r"/gone\.npz"):
+        repair(replace(folder.study, config=replace(config, data=data)), folder.tracker)
+    assert folder.runs == runs

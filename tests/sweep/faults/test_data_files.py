@@ -1,6 +1,7 @@
 """Data that cannot be trained on, through the command that would train on them."""
 
 import io
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -47,9 +48,6 @@ FILES = {
     "half a file": (saved()[:700], "is no whole .npz file"),
     "a file without its end": (saved()[:-1], "is no whole .npz file"),
     "a file with a wrong byte": (saved().replace(X.tobytes()[800:808], b"\1" * 8), "Bad CRC-32"),
-    "no arrays": (zipped({}), "must hold X and y: got nothing"),
-    "features alone": (saved(y=None), "must hold X and y: got X"),
-    "labels alone": (saved(X=None), "must hold X and y: got y"),
     "an array of another name": (saved(Z=X), "may hold X, y, ", "got 'Z' too"),
     "an array that leaves the folder": (zipped({"../X.npy": b""}), "got '../X' too"),
     "an array that colours": (zipped({"\x1b[31m.npy": b""}), r"got '\x1b[31m' too"),
@@ -72,64 +70,32 @@ FILES = {
     ),
     "labels of Python objects": (saved(y=np.full(40, None)), "y.npy holds Python objects"),
     "records": (saved(X=np.zeros((40, 6), "i4,f4")), "X must be numbers of shape (n, d)"),
-    "complex numbers": (saved(X=X + 1j), "X must be numbers", "complex128 of shape (40, 6)"),
     "dates": (saved(X=X.astype("M8[s]")), "X must be numbers", "datetime64[s]"),
     "text": (saved(X=X.astype("U")), "X must be numbers", "<U"),
     "a single number": (saved(X=np.float64(3)), "X must be numbers", "shape ()"),
-    "a row of numbers": (saved(X=X[:, 0]), "X must be numbers", "shape (40,)"),
     "five dimensions": (saved(X=X.reshape(40, 1, 1, 1, 6)), "X must be numbers", "1, 1, 1, 6)"),
-    "no rows": (saved(X=X[:0], y=Y[:0]), "X must not be empty", "shape (0, 6)"),
-    "no features": (saved(X=X[:, :0]), "X must not be empty", "shape (40, 0)"),
     "images of six channels": (saved(X=X.reshape(40, 1, 1, 6)), "1 or 3 channels", "1, 1, 6)"),
-    "NaN": (saved(X=with_one(np.nan)), "1 of 240 are NaN and 0 infinite; drop or fill"),
     "infinity": (saved(X=with_one(-np.inf)), "0 of 240 are NaN and 1 infinite"),
-    "more than float32 holds": (saved(X=with_one(1e39)), "0 of 240 are NaN and 1 infinite"),
-    "labels too few": (saved(y=Y[:39]), "y must be 40 labels", "int64 of shape (39,)"),
-    "labels in a column": (saved(y=Y[:, None]), "y must be 40 labels", "shape (40, 1)"),
-    "labels in words": (saved(y=Y.astype("U")), "y must be 40 labels", "<U"),
     "labels as pairs": (saved(y=np.eye(4)[Y]), "y must be 40 labels", "shape (40, 4)"),
-    "half labels": (saved(y=Y / 2), "labels must be whole numbers from 0: 20 of 40", "0.5"),
-    "labels below 0": (saved(y=Y - 1), "labels must be whole numbers from 0", "row 0: -1"),
     "labels of NaN": (saved(y=np.where(Y == 1, np.nan, Y)), "whole numbers from 0", "nan"),
     "labels of infinity": (saved(y=np.where(Y == 1, np.inf, Y)), "whole numbers from 0", "inf"),
     "labels beyond 2**31": (saved(y=Y.astype("u8") + 2**63), "whole numbers from 0", str(2**63)),
-    "a billion classes": (saved(y=Y * 10**8), "a row for each class", "300,000,001 classes"),
-    "a single class": (saved(y=Y * 0), "two classes or more: all 40 rows are of class 0"),
     "a class of one row": (
         saved(y=np.where(np.arange(40) == 0, 4, Y)),
         "a class needs two rows to be split: 1 of 5 classes have one, the first is '4'",
     ),
-    "more classes than names": (
-        saved(class_names=["a", "b"]),
-        "y: labels must be below the number of classes, 2: 20 of 40 are not",
-    ),
-    "names that are numbers": (saved(class_names=np.arange(4)), "must be a list of strings"),
     "names in a table": (saved(class_names=[["a", "b", "c", "d"]]), "must be a list of strings"),
-    "a name twice": (saved(class_names=["a", "b", "a", "d"]), "one stands there twice"),
-    "an empty name": (saved(class_names=["a", "b", "", "d"]), "1 to 80 printable", "got ''"),
     "a name of two lines": (saved(class_names=["a", "b\nc", "d", "e"]), r"got 'b\nc'"),
-    "a name that colours": (saved(class_names=["a", "b", "\x1b[31m", "d"]), r"got '\x1b[31m'"),
     "an endless name": (saved(class_names=["a" * 500, "b", "c", "d"]), "1 to 80 printable"),
     "names beyond Unicode": (
         saved(class_names=np.full(4, 0x7FFFFFFF, "<u4").view("<U1")),
         "class_names must be text: ",
-    ),
-    "validation rows without labels": (saved(X_val=X[:3]), "both of X_val and y_val, or neither"),
-    "test labels without rows": (saved(y_test=Y[:3]), "both of X_test and y_test, or neither"),
-    "validation rows of fewer features": (
-        saved(X_val=X[:3, :5], y_val=Y[:3]),
-        "X_val must have the features and the dtype of X: got float64 of shape (3, 5)",
     ),
     "validation rows of another type": (
         saved(X_val=X[:3].astype("f4"), y_val=Y[:3]),
         "X_val must have the features and the dtype of X: got float32",
     ),
     "no validation rows": (saved(X_val=X[:0], y_val=Y[:0]), "X_val must not be empty"),
-    "validation labels of no class": (
-        saved(X_val=X[:1], y_val=[9], class_names=["a", "b", "c", "d"]),
-        "y_val: labels must be below the number of classes, 4",
-    ),
-    "an array twice": (None, "holds an array twice"),
     "an encrypted array": (
         zipped({"X.npy": b"1"}).replace(b"PK\1\2\x14\3\x14\0\0\0", b"PK\1\2\x14\3\x14\0\1\0"),
         "is no whole .npz file",
@@ -140,6 +106,7 @@ FILES = {
     ),
     "a zip within a zip": (zipped({"X.npy": saved(), "y.npy": saved()}), "is no whole .npz file"),
 }
+"""What stands in the file, and what is said; more of them are tested with the data."""
 
 
 def twice():
@@ -150,57 +117,44 @@ def twice():
     return packed.getvalue()
 
 
-@pytest.mark.parametrize("case", FILES.values(), ids=FILES)
-def test_a_file_is_refused_that_holds(folder, refused, case):
-    content, *says = case
-    (folder / "a.npz").write_bytes(twice() if content is None else content)
-    for command in ("run --data a.npz", "train --data a.npz"):
-        refused(command, 1, "a", *says)
+def test_a_file_that_cannot_be_trained_on_is_refused(folder, refused):
+    for content, *says in (*FILES.values(), (twice(), "holds an array twice")):
+        (folder / "a.npz").write_bytes(content)
+        for command in ("run --data a.npz", "train --data a.npz"):
+            refused(command, 1, "a", *says)
 
 
-@pytest.mark.parametrize(
-    ("command", "says"),
-    [
-        ("run --data a.npz --val-size 39", ("--val-size 39: must be from 4 to 36", "40 rows")),
-        ("run --data a.npz --val-size 3", ("--val-size 3: must be from 4 to 36",)),
-        ("run --data a.npz --val-size 1000000000000", ("--val-size 1000000000000: must be",)),
-        ("run --data given.npz --val-size 5", ("--val-size 5", "its own 8 validation rows")),
-        ("run --data digits --val-size 1797", ("--val-size 1797: must be from 10 to 1427",)),
-        ("run --data a.npz --set flip_probability=0.5", ("no image shape", "nothing to flip")),
-        ("train --data a.npz --flip-probability 0.5", ("no image shape", "0.5; leave it out")),
-        ("train --data a.npz --test", ("holds no test rows; add X_test and y_test",)),
-    ],
-)
-def test_an_option_that_the_data_do_not_bear_is_refused(folder, refused, command, says):
+def test_an_option_that_the_data_do_not_bear_is_refused(folder, refused):
     (folder / "a.npz").write_bytes(saved())
     (folder / "given.npz").write_bytes(saved(X_val=X[:8], y_val=Y[:8]))
-    refused(command, 1, *says)
+    for command, *says in (
+        ("run --data a.npz --val-size 39", "--val-size 39: must be from 4 to 36", "40 rows"),
+        ("run --data a.npz --val-size 3", "--val-size 3: must be from 4 to 36"),
+        ("run --data a.npz --val-size 1000000000000", "--val-size 1000000000000: must be"),
+        ("run --data given.npz --val-size 5", "--val-size 5", "its own 8 validation rows"),
+        ("run --data digits --val-size 1797", "--val-size 1797: must be from 10 to 1427"),
+        ("run --data a.npz --set flip_probability=0.5", "no image shape", "nothing to flip"),
+        ("train --data a.npz --flip-probability 0.5", "no image shape", "0.5; leave it out"),
+        ("train --data a.npz --test", "holds no test rows; add X_test and y_test"),
+    ):
+        refused(command, 1, *says)
 
 
-def folder_in_its_place(path):
-    path.mkdir()
-
-
-def pipe_in_its_place(path):
-    import os
-
-    os.mkfifo(path)
-
-
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (Path.mkdir, "there is no such file"),
-        (pipe_in_its_place, "there is no such file"),
-        (lambda path: path.symlink_to("gone.npz"), "there is no such file"),
-        (lambda path: path.symlink_to("a.npz"), "there is no such file"),
-        (lambda path: path.symlink_to("/dev/zero"), "there is no such file"),
-    ],
-    ids=["a folder", "a pipe", "a link to nothing", "a link to itself", "a device"],
-)
-def test_what_is_no_file_holds_no_data(folder, refused, make, says):
-    make(folder / "a.npz")
-    refused("run --data a.npz", 1, "a.npz: ", says)
+def test_what_is_no_file_holds_no_data(folder, refused):
+    path = folder / "a.npz"
+    for make in (
+        Path.mkdir,
+        os.mkfifo,
+        lambda path: path.symlink_to("gone.npz"),
+        lambda path: path.symlink_to("a.npz"),
+        lambda path: path.symlink_to("/dev/zero"),
+    ):
+        make(path)
+        refused("run --data a.npz", 1, "a.npz: ", "there is no such file")
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
 
 
 def test_a_file_that_may_not_be_read_is_named(folder, refused, plain_user):
@@ -259,60 +213,46 @@ def as_archive(content):
     return change
 
 
-BROKEN = {
-    "a batch is missing": (
-        lambda place: (place / "data_batch_4.bin").unlink(),
-        "data_batch_4.bin: is missing; put it there, or move the folder away",
-    ),
-    "a batch is cut off": (shorten, "data_batch_2.bin: must have 9,219 bytes: got 9,218"),
-    "a label is 10": (mislabel, "data_batch_3.bin: labels must be 0 to 9: record 2", "has 10"),
-    "a batch is a folder": (
-        lambda place: [(place / "data_batch_1.bin").unlink(), (place / "data_batch_1.bin").mkdir()],
-        "data_batch_1.bin: is missing",
-    ),
-    "a pickle is a program": (
+BROKEN = (
+    (lambda place: (place / "data_batch_4.bin").unlink(), "data_batch_4.bin: is missing; put it "),
+    (shorten, "data_batch_2.bin: must have 9,219 bytes: got 9,218"),
+    (mislabel, "data_batch_3.bin: labels must be 0 to 9: record 2", "has 10"),
+    (
         as_python(b"cos\nsystem\n(S'touch pwned'\ntR."),
         "data_batch_1: is no CIFAR-10 batch: it cannot be unpickled",
     ),
-    "a pickle names a program": (
+    (
         as_python(b"\x80\x02cos\nsystem\n."),
         "data_batch_1: is no CIFAR-10 batch: it cannot be unpickled: it asks for 'os.system'",
     ),
-    "a pickle has nothing": (
-        as_python(b"\x80\x02}."),
-        "data_batch_1: is no CIFAR-10 batch: it has",
-    ),
-    "an archive is none": (as_archive(b"hello"), "is no whole .tar.gz archive"),
-    "an archive is empty": (as_archive(b""), "cifar-10-binary.tar.gz: "),
-    "a page is served for an archive": (
-        as_archive(b"<html>Sign in to this network</html>"),
-        "is no whole .tar.gz archive",
-    ),
-}
+    (as_python(b"\x80\x02}."), "data_batch_1: is no CIFAR-10 batch: it has"),
+    (as_archive(b"hello"), "is no whole .tar.gz archive"),
+    (as_archive(b""), "cifar-10-binary.tar.gz: "),
+    (as_archive(b"<html>Sign in to this network</html>"), "is no whole .tar.gz archive"),
+)
 
 
-@pytest.mark.parametrize("case", BROKEN.values(), ids=BROKEN)
-def test_cifar10_is_refused_where(cifar, refused, case):
-    change, *says = case
-    change(cifar)
-    for command in CIFAR:
-        refused(command, 1, *says)
-    assert not Path("pwned").exists()
+def test_broken_cifar10_is_refused_with_the_file(cifar, refused, tmp_path):
+    whole = shutil.copytree(cifar, tmp_path / "whole")
+    for change, *says in BROKEN:
+        change(cifar)
+        for command in CIFAR:
+            refused(command, 1, *says)
+        assert not Path("pwned").exists()
+        shutil.rmtree(cifar)
+        shutil.copytree(whole, cifar)
 
 
-@pytest.mark.parametrize(
-    ("command", "code", "says"),
-    [
+def test_a_data_folder_that_holds_no_data_is_named(folder, refused):
+    (folder / "a.npz").write_bytes(saved())
+    for command, code, says in (
         ("run --data cifar10 --data-dir none", 1, "none: holds no CIFAR-10; `sweep data download"),
         ("run --data cifar10 --data-dir a.npz", 2, "Directory 'a.npz' is a file"),
         ("data info cifar100", 1, "--data must be auto, cifar10, digits or a FILE.npz"),
         ("data download --data-dir a.npz", 2, "Directory 'a.npz' is a file"),
         (f"run --data cifar10 --data-dir {'d' * 300}", 1, "cannot be read: File name too long"),
-    ],
-)
-def test_a_data_folder_that_holds_no_data_is_named(folder, refused, command, code, says):
-    (folder / "a.npz").write_bytes(saved())
-    refused(command, code, says)
+    ):
+        refused(command, code, says)
 
 
 def test_a_data_folder_that_may_not_be_looked_into_is_named(cifar, refused, plain_user):

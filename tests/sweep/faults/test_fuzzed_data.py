@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from sweep.data.batches import PIXELS, read_binary, read_python
 from sweep.data.npz import open_npz
 from sweep.errors import SweepError
-from sweep_model.linear import LinearClassifier
+from sweep_model.classifier import LinearClassifier
 from sweep_model.losses import LOSSES
-from sweep_model.standardise import Standardiser
+from sweep_model.preprocessing import Standardiser
 
 pytestmark = pytest.mark.slow
 
-BOUNDED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+BOUNDED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 ROOM = 32 << 20
 """Bytes that reading a file of some kilobytes may take."""
 RECORDS = 2

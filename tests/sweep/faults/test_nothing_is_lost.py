@@ -47,38 +47,64 @@ def stores():
     return module
 
 
-def test_a_copy_of_a_study_has_no_differences(in_copied_study, finished_study, stores):
-    one, other = stores.Stores(finished_study), stores.Stores(in_copied_study)
-    assert stores.differences(one, other) == []
+@pytest.fixture
+def differences(finished_study, stores):
+    """Return a function that tells in what a folder differs from the finished study's."""
+    expected = stores.Stores(finished_study.root)
+    return lambda root: stores.differences(expected, stores.Stores(root))
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        ("mlflow", "DELETE FROM metrics WHERE key = 'val/loss' AND step = 1", "run trial-000: po"),
-        ("mlflow", "DELETE FROM runs WHERE name = 'trial-003'", "run trial-003: lost"),
-        ("mlflow", "UPDATE runs SET status = 'RUNNING' WHERE name = 'trial-001'", "trial-001: st"),
+def test_a_copy_of_a_study_has_no_differences(copied_study, finished_study, stores, differences):
+    assert differences(copied_study.root) == []
+    counts = stores.Stores(finished_study.root).counts()
+    assert (counts["trials"], counts["runs"], counts["champions"]) == (6, 7, 1)
+    assert counts["points"] > 6 * 7
+    assert counts["files"] > 6 * 3
+
+
+def test_whatever_is_lost_or_doubled_is_noticed(copied_study, differences):
+    doubled = "SELECT key, value, timestamp + 1, run_uuid, step, is_nan FROM metrics"
+    columns = "(key, value, timestamp, run_uuid, step, is_nan)"
+    changes = [
+        ("mlflow", "DELETE FROM metrics WHERE key = 'val/loss' AND step = 1", "000: points miss"),
+        ("mlflow", f"INSERT INTO metrics {columns} {doubled}", "trial-000: points missing []"),
         ("mlflow", "UPDATE metrics SET value = value + 1e-12", "trial-005: points missing"),
+        ("mlflow", "DELETE FROM runs WHERE name = 'trial-003'", "run trial-003: lost"),
+        ("mlflow", "UPDATE runs SET status = 'RUNNING' WHERE name = 'trial-001'", "001: status"),
+        ("mlflow", "DELETE FROM tags WHERE key = 'sweep.complete'", "run trial-004: tags"),
+        ("mlflow", "DELETE FROM inputs", "run trial-002: inputs"),
+        ("mlflow", "DELETE FROM registered_model_aliases", "champion"),
         ("optuna", "UPDATE trials SET state = 'FAIL' WHERE number = 2", "trial 2: state"),
         ("optuna", "DELETE FROM trial_params WHERE param_name = 'l2'", "trial 4: setting"),
-    ],
-)
-def test_whatever_is_lost_is_noticed(in_copied_study, finished_study, stores, case):
-    database, change, says = case
-    with closing(sqlite3.connect(in_copied_study / "mlruns" / f"{database}.db")) as opened:
-        opened.execute(change)
-        opened.commit()
-    found = stores.differences(stores.Stores(finished_study), stores.Stores(in_copied_study))
-    assert any(says in line for line in found), found
+        ("optuna", "DELETE FROM trial_user_attributes", "trial 5: record"),
+        ("optuna", "DELETE FROM trial_intermediate_values WHERE step = 1", "trial 0: course"),
+    ]
+    for number, (database, change, says) in enumerate(changes):
+        copy = copied_study.root / str(number)
+        shutil.copytree(copied_study.folder, copy / "mlruns")
+        with closing(sqlite3.connect(copy / "mlruns" / f"{database}.db")) as opened, opened:
+            opened.execute(change)
+        found = differences(copy)
+        assert any(says in line for line in found), (change, found)
 
 
-def test_what_a_killed_writer_had_not_finished_does_not_count(in_copied_study, stores, tmp_path):
-    killed, database = tmp_path / "killed", in_copied_study / "mlruns" / "mlflow.db"
+def test_a_file_that_is_lost_or_left_is_noticed(copied_study, differences):
+    next(copied_study.folder.glob("artifacts/*/artifacts/classifier/classifier.npz")).unlink()
+    left = copied_study.pending("digits-softmax") / "trial-000" / "classifier.npz"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"")
+    lost, is_left = differences(copied_study.root)
+    assert "files classifier/classifier.npz: " in lost
+    assert is_left == f"{left} is left"
+
+
+def test_what_a_killed_writer_had_not_finished_does_not_count(copied_study, stores, tmp_path):
+    killed, database = tmp_path / "killed", copied_study.mlflow_database
     with closing(sqlite3.connect(database)) as writer:
         writer.execute("PRAGMA cache_size = 1")  # so that pages are written before the commit
         writer.execute("UPDATE metrics SET value = value + 1")
         writer.execute("UPDATE tags SET value = 'overwritten'")
-        shutil.copytree(in_copied_study / "mlruns", killed / "mlruns")  # as a kill leaves it
+        shutil.copytree(copied_study.folder, killed / "mlruns")  # as a kill leaves it
     left = killed / "mlruns" / "mlflow.db"
     with (
         closing(sqlite3.connect(f"file:{left}?mode=ro", uri=True)) as reader,
@@ -87,21 +113,6 @@ def test_what_a_killed_writer_had_not_finished_does_not_count(in_copied_study, s
         reader.execute("SELECT 1 FROM metrics")
     before = left.read_bytes()
     assert before != database.read_bytes()
-    assert stores.differences(stores.Stores(in_copied_study), stores.Stores(killed)) == []
+    assert stores.differences(stores.Stores(copied_study.root), stores.Stores(killed)) == []
     assert left.read_bytes() == before
     assert left.with_name("mlflow.db-journal").exists()
-
-
-def test_a_file_that_is_lost_is_noticed(in_copied_study, finished_study, stores, monkeypatch):
-    digests = stores._files
-
-    def without_classifiers(place):
-        files = digests(place)
-        return {name: digest for name, digest in files.items() if "classifier" not in name}
-
-    one, other = stores.Stores(finished_study), stores.Stores(in_copied_study)
-    expected = one.runs()
-    monkeypatch.setattr(one, "runs", lambda: expected)
-    monkeypatch.setattr(stores, "_files", without_classifiers)
-    found = stores.differences(one, other)
-    assert "run trial-002: files classifier/classifier.npz: " in "".join(found)

@@ -4,7 +4,6 @@ import math
 import shlex
 
 import click
-import pytest
 
 from sweep.cli import main
 
@@ -40,21 +39,109 @@ def wrong_values(kind):
             yield from ((value, "is not a valid") for value in ("", "many", "1,5", "--"))
 
 
-CASES = {
-    f"{' '.join(path)} {option.opts[0]} {value!r}": (path, command, option, value, rule)
-    for path, command in commands()
-    for option in command.params
-    if isinstance(option, click.Option) and not option.is_flag
-    for value, rule in wrong_values(option.type)
+def test_an_option_refuses_what_breaks_its_rule(folder, refused):
+    del folder
+    tried = 0
+    for path, command in commands():
+        arguments = [
+            ARGUMENTS.get(p.metavar, "") for p in command.params if isinstance(p, click.Argument)
+        ]
+        for option in command.params:
+            if not isinstance(option, click.Option) or option.is_flag:
+                continue
+            for value, rule in wrong_values(option.type):
+                words = [*path, f"{option.opts[0]}={value}", *shlex.split(" ".join(arguments))]
+                refused(shlex.join(words), 2, f"'{option.opts[0]}'", rule)
+                tried += 1
+    assert tried > 250
+
+
+def test_a_command_that_is_none_is_a_usage_error(folder, refused):
+    del folder
+    for command, says in (
+        ("rnu", "No such command 'rnu'"),
+        ("run extra", "Got unexpected extra argument (extra)"),
+        ("list extra", "Got unexpected extra argument (extra)"),
+        ("run --trails 5", "No such option '--trails'. Did you mean '--trials'?"),
+        ("run --trials", "Option '--trials' requires an argument"),
+        ("run --dry-run=yes", "Option '--dry-run' does not take a value"),
+        ("run --storage sqlite:///a.db", "No such option '--storage'"),
+        ("show", "Missing argument 'STUDY'"),
+        ("show a b", "Got unexpected extra argument (b)"),
+        ("compare", "Missing argument"),
+        ("report", "Missing argument 'STUDY...'"),
+        ("import", "Missing argument 'FILE.zip'"),
+        ("data fetch", "No such command 'fetch'"),
+        ("ui a b c", "One study, or two side by side: got 3"),
+        ("--verbose run", "No such option '--verbose'"),
+    ):
+        refused(command, 2, says)
+
+
+def test_a_setting_beyond_its_rule_is_not_trained(folder, refused):
+    del folder
+    for name, values in {
+        "l2": ("-1", "nan", "inf", "1e7"),
+        "learning_rate": ("0", "-0.1", "nan", "-inf"),
+        "decay_period": ("0", "-5", "9999999"),
+        "batch_size": ("0", "-50", str(10**30)),
+        "flip_probability": ("-0.1", "1.1", "nan"),
+    }.items():
+        for value in values:
+            option = name.replace("_", "-")
+            refused(f"train --data digits --{option}={value}", 1, f"{name} must lie in ")
+
+
+OVERRIDES = {
+    "lr=0.1": ("unknown hyperparameter 'lr'", "learning_rate"),
+    "<b>=1": ("unknown hyperparameter '<b>'",),
+    "l2": ("NAME=VALUES", "'l2'"),
+    "": ("NAME=VALUES", "''"),
+    "l2=nan": ("l2 must lie in [0, 1e+06]", "nan"),
+    "l2=1e999": ("must lie in", "inf"),
+    "batch_size=" + "9" * 5000: ("must",),
+    "batch_size=2.5": ("must be a whole number", "2.5"),
+    "l2=3:1": ("low end", "3", "1"),
+    "l2=0:1:log": ("must start above 0", "0"),
+    "l2=0,01": ("write a decimal point", "'01'"),
+    "decay_period=" + ",".join(map(str, range(1, 200))): ("1 to 100", "199"),
+    "l2=1\n2": ("must be a number", r"'1\n2'"),
+    "l2=десять": ("must be a number", "'десять'"),
+}
+"""A few of each kind; all rules are tested with the space."""
+
+FILES = {
+    b"l2 = = 1": ("not a TOML file",),
+    b"learing_rate = 1": ("unknown hyperparameter 'learing_rate'",),
+    b"l2 = " + b"[" * 5000 + b"]" * 5000: ("not a TOML file",),
+    b"l2 = " + b"9" * 10_000: ("not a TOML file",),
+    b"\xff\xfe": ("not a TOML file", "utf-8"),
+    b"l2 = 1\0": ("not a TOML file",),
+    b'"\x1b[31m" = 1': ("not a TOML file",),
+    rb'"\u001b[31m" = 1': (r"'\x1b[31m'",),
+    b"# " + b"x" * 70_000: ("at most 64 KiB",),
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_an_option_refuses_what_breaks_its_rule(folder, refused, case):
-    del folder
-    path, command, option, value, rule = case
-    arguments = [
-        ARGUMENTS.get(p.metavar, "") for p in command.params if isinstance(p, click.Argument)
-    ]
-    words = [*path, f"{option.opts[0]}={value}", *shlex.split(" ".join(arguments))]
-    refused(shlex.join(words), 2, f"'{option.opts[0]}'", rule)
+def test_a_space_that_cannot_be_searched_is_refused(folder, refused):
+    for override, says in OVERRIDES.items():
+        for command in (["run", "--data", "digits"], ["space"]):
+            refused(shlex.join([*command, f"--set={override}"]), 1, *says)
+    for content, says in FILES.items():
+        (folder / "a.toml").write_bytes(content)
+        for command in ("run --data digits --space a.toml", "space --space a.toml"):
+            refused(command, 1, "a.toml: ", *says)
+    many = ",".join(str(n) for n in range(1, 101))
+    sets = " ".join(f"--set {name}={many}" for name in ("batch_size", "decay_period", "l2"))
+    refused(f"run --data digits --sampler grid {sets}", 1, "at most 100,000 points", "--set")
+
+
+def test_what_is_no_file_is_no_space_file(folder, refused):
+    for make, code, says in (
+        (lambda path: path.mkdir(), 2, "is a directory"),
+        (lambda path: path.symlink_to(path.name), 1, "cannot be read: Too many levels of"),
+        (lambda path: path.symlink_to("gone"), 1, "cannot be read: No such file"),
+    ):
+        path = folder / f"{code}{says[-4:]}.toml".replace(" ", "")
+        make(path)
+        refused(f"run --data digits --space {path.name}", code, path.name, says)

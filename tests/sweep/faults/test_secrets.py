@@ -63,49 +63,55 @@ def nowhere(folder, *texts):
         assert encoded not in content, name
 
 
-COMMANDS = {
-    "run": ["run", "--data", "digits", "--trials", "1", "--study", "a"],
-    "train": ["train", "--data", "digits", "--epochs", "1"],
-    "report": ["report", "digits-softmax"],
-    "export": ["export", "digits-softmax"],
-    "ui": ["ui", "digits-softmax", "--no-browser"],
-}
+COMMANDS = (
+    ["run", "--data", "digits", "--trials", "1", "--study", "a"],
+    ["train", "--data", "digits", "--epochs", "1"],
+    ["report", "digits-softmax"],
+    ["export", "digits-softmax"],
+    ["sync", "digits-softmax"],
+    ["ui", "digits-softmax", "--no-browser"],
+)
+TRAIN = COMMANDS[1]
+PLAIN_AND_DEBUG = ([], ["--debug"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
-@pytest.mark.parametrize("debug", [[], ["--debug"]])
 def test_a_server_that_refuses_a_login_does_not_make_it_known(
-    in_copied_study, invoke, server, status, debug
+    in_copied_study, invoke, server, status
 ):
     with server(status) as (port, seen):
-        for command in COMMANDS.values():
-            uri = f"http://{LOGIN}@127.0.0.1:{port}"
-            said = invoke(*debug, *command, "--tracking-uri", uri)
-            assert said.exit_code == 75, said.output
-            nowhere(in_copied_study, said.output)
+        for debug in PLAIN_AND_DEBUG:
+            for command in COMMANDS:
+                uri = f"http://{LOGIN}@127.0.0.1:{port}"
+                said = invoke(*debug, *command, "--tracking-uri", uri)
+                assert said.exit_code == 75, said.output
+                nowhere(in_copied_study.root, said.output)
     assert any(login.startswith("Basic ") for login in seen)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("debug", [[], ["--debug"]])
-def test_a_login_of_the_environment_is_not_made_known(
-    in_copied_study, invoke, server, monkeypatch, debug
+def test_a_login_of_the_environment_is_used_and_not_made_known(
+    in_copied_study, invoke, server, monkeypatch
 ):
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
-    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "")
-    with server(401) as (port, seen):
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-        said = invoke(*debug, *COMMANDS["train"])
-        assert said.exit_code == 75, said.output
-        nowhere(in_copied_study, said.output)
-    assert any(login.startswith("Basic ") for login in seen)
+    for variables, kind in (
+        ({"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": SECRET}, "Basic "),
+        ({"MLFLOW_TRACKING_TOKEN": SECRET}, "Bearer "),
+    ):
+        with monkeypatch.context() as environment, server(401) as (port, seen):
+            for name, value in variables.items():
+                environment.setenv(name, value)
+            environment.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+            for debug in PLAIN_AND_DEBUG:
+                said = invoke(*debug, *TRAIN)
+                assert said.exit_code == 75, said.output
+                nowhere(in_copied_study.root, said.output)
+        assert any(login.startswith(kind) for login in seen)
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
+def test_no_address_gives_its_password_away(in_workspace, invoke, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    for uri in (
         f"postgresql://{LOGIN}@127.0.0.1:9/db",
         f"postgresql+psycopg2://{LOGIN}@127.0.0.1:9/db",
         f"postgresql://me:a/{SECRET}@127.0.0.1:9/db",
@@ -119,20 +125,17 @@ def test_a_login_of_the_environment_is_not_made_known(
         f"ftp://{LOGIN}@127.0.0.1",
         f"//{LOGIN}@127.0.0.1",
         f"http://127.0.0.1:9/?token={SECRET}",
-    ],
-)
-@pytest.mark.parametrize("debug", [[], ["--debug"]])
-def test_no_address_gives_its_password_away(workspace, invoke, monkeypatch, uri, debug):
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    said = invoke(*debug, *COMMANDS["train"], "--tracking-uri", uri)
-    assert said.exit_code in (1, 75), said.output
-    nowhere(workspace, said.output)
+    ):
+        for debug in PLAIN_AND_DEBUG:
+            said = invoke(*debug, *TRAIN, "--tracking-uri", uri)
+            assert said.exit_code in (1, 75), said.output
+            assert bool(debug) == ("Traceback" in said.stderr)
+            nowhere(in_workspace.root, said.output)
 
 
 @pytest.mark.slow
-def test_a_study_tracked_with_a_login_leaves_none_behind(workspace, monkeypatch):
-    place = workspace / "mlruns" / "mlflow.db"
-    uri = f"sqlite:///{place}?password={SECRET}"
+def test_a_study_tracked_with_a_login_leaves_none_behind(in_workspace, monkeypatch):
+    uri = f"sqlite:///{in_workspace.mlflow_database}?password={SECRET}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
     program = [sys.executable, "-c", "from sweep.cli import main; main(prog_name='sweep')"]
@@ -152,7 +155,7 @@ def test_a_study_tracked_with_a_login_leaves_none_behind(workspace, monkeypatch)
             time.sleep(0.2)
         out, err = process.communicate()
         assert process.returncode == 0, err
-        nowhere(workspace, out, err, *said)
+        nowhere(in_workspace.root, out, err, *said)
 
 
 def command_lines(pid):

@@ -6,7 +6,17 @@ from contextlib import closing
 
 import pytest
 
+from sweep.workspace import Workspace
+
 AGAIN = "run --data digits --trials 7 --epochs 2"
+READING = ("list", "show digits-softmax", "best digits-softmax", "report digits-softmax")
+CHANGING = (
+    "test digits-softmax",
+    "confirm digits-softmax --seeds 2",
+    "reproduce digits-softmax",
+    "export digits-softmax",
+    "ui digits-softmax",
+)
 
 
 def cut(path):
@@ -37,112 +47,108 @@ def make_a_folder(path):
     path.mkdir()
 
 
+def remove(path):
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink()
+
+
 @pytest.fixture
 def settled(in_copied_study):
     """Enter a copy of a finished study whose databases are each in one file."""
-    for path in (in_copied_study / "mlruns").glob("*.db"):
+    for path in in_copied_study.folder.glob("*.db"):
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             database.execute("PRAGMA journal_mode=DELETE")
     return in_copied_study
 
 
-@pytest.mark.parametrize(
-    ("damage", "code", "says"),
-    [
-        (cut, 75, "the study store does not answer: database disk image is malformed"),
+MALFORMED, ANOTHER = "database disk image is malformed", "so it is not the store that was here"
+
+
+def test_a_study_store_that_is_none_is_named_and_kept(settled, refused, tmp_path):
+    path = settled.optuna_database
+    good = shutil.copy(path, tmp_path / "good")
+    for damage, code, says in (
+        (cut, 75, f"the study store does not answer: {MALFORMED}"),
         (fill_with_garbage, 75, "the study store does not answer: file is not a database"),
-        (overwrite_from_the_second_page, 75, "does not answer: database disk image is malformed"),
-        (empty, 1, "is empty, so it is not the store that was here; put that back, or move this"),
-        (make_anothers, 1, "holds something else (cookies), so it is not the store that was here"),
+        (overwrite_from_the_second_page, 75, f"does not answer: {MALFORMED}"),
+        (empty, 1, f"is empty, {ANOTHER}; put that back, or move this"),
+        (make_anothers, 1, f"holds something else (cookies), {ANOTHER}"),
         (make_a_folder, 75, "the study store does not answer: unable to open database file"),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_a_study_store_that_is_none_is_named_and_kept(settled, refused, damage, code, says):
-    damage(settled / "mlruns" / "optuna.db")
-    for command in (AGAIN, "list", "show digits-softmax", "report digits-softmax"):
-        refused(command, code, "mlruns/optuna.db: ", says)
+    ):
+        damage(path)
+        for command in (AGAIN, *READING):
+            refused(command, code, "mlruns/optuna.db: ", says)
+        remove(path)
+        shutil.copy(good, path)
 
 
-@pytest.mark.parametrize(
-    ("damage", "code", "says"),
-    [
-        (
-            cut,
-            75,
-            "is damaged: database disk image is malformed; put back a copy of it, or move it",
-        ),
+def test_a_tracking_store_that_is_none_is_named_and_kept(settled, refused, tmp_path):
+    path = settled.mlflow_database
+    good = shutil.copy(path, tmp_path / "good")
+    for damage, code, says in (
+        (cut, 75, f"is damaged: {MALFORMED}; put back a copy of it, or move it"),
         (fill_with_garbage, 75, "is damaged: file is not a database; put back a copy of it"),
-        (overwrite_from_the_second_page, 75, "is damaged: database disk image is malformed"),
-        (empty, 1, "is empty, so it is not the store that was here; put that back, or move this"),
-        (make_anothers, 1, "holds something else (cookies), so it is not the store that was here"),
+        (overwrite_from_the_second_page, 75, f"is damaged: {MALFORMED}"),
+        (empty, 1, f"is empty, {ANOTHER}; put that back, or move this"),
+        (make_anothers, 1, f"holds something else (cookies), {ANOTHER}"),
         (make_a_folder, 1, "is a folder; name a file with --tracking-uri"),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_a_tracking_store_that_is_none_is_named_and_kept(settled, refused, damage, code, says):
-    damage(settled / "mlruns" / "mlflow.db")
-    for command in (AGAIN, "report digits-softmax", "export digits-softmax", "ui digits-softmax"):
-        refused(command, code, "mlruns/mlflow.db: ", says)
+    ):
+        damage(path)
+        for name in ("report", "export", "ui"):
+            refused(f"{name} digits-softmax", code, "mlruns/mlflow.db: ", says)
+        refused(AGAIN, code, "mlruns/mlflow.db: ", says)
+        remove(path)
+        shutil.copy(good, path)
 
 
 def test_one_database_is_not_taken_for_both_stores(settled, refused):
     refused(
         f"{AGAIN} --tracking-uri sqlite:///mlruns/optuna.db", 1, "optuna.db: holds something else"
     )
-    shutil.copy(settled / "mlruns" / "mlflow.db", settled / "mlruns" / "optuna.db")
+    shutil.copy(settled.mlflow_database, settled.optuna_database)
     refused("list", 1, "optuna.db: holds something else")
 
 
-def test_a_tracking_store_that_was_lost_is_filled_again_from_the_record(settled, invoke):
-    (settled / "mlruns" / "mlflow.db").unlink()
+def test_a_tracking_store_that_was_lost_is_filled_again_from_the_record(
+    settled, invoke, empty_mlflow_database
+):
+    shutil.copy(empty_mlflow_database, settled.mlflow_database)
     done = invoke("run", "--data", "digits", "--trials", 6, "--epochs", 2)
     assert done.exit_code == 0, done.output
-    with closing(sqlite3.connect(settled / "mlruns" / "mlflow.db")) as database:
+    with closing(sqlite3.connect(settled.mlflow_database)) as database:
         query = "SELECT count(*) FROM tags WHERE key = 'sweep.trial'"
         assert database.execute(query).fetchone() == (6,)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "list",
-        "show digits-softmax",
-        "best digits-softmax",
-        "test digits-softmax",
-        "confirm digits-softmax --seeds 2",
-        "reproduce digits-softmax",
-        "report digits-softmax",
-        "export digits-softmax",
-        "ui digits-softmax",
-    ],
-)
 def test_a_study_in_a_folder_that_may_not_be_written_to_is_copied_first(
-    settled, refused, plain_user, command
+    settled, refused, plain_user
 ):
-    places = [settled / "mlruns", settled]
-    (settled / "mlruns" / "optuna.db").chmod(0o400)
+    places = [settled.folder, settled.root]
+    settled.optuna_database.chmod(0o400)
     for place in places:
         place.chmod(0o500)
     try:
         with plain_user():
-            refused(command, 1, "mlruns/optuna.db: cannot be written", "work in a folder you may")
+            for command in (*READING, *CHANGING):
+                refused(
+                    command, 1, "mlruns/optuna.db: cannot be written", "work in a folder you may"
+                )
     finally:
         for place in reversed(places):
             place.chmod(0o700)
 
 
-@pytest.mark.parametrize("command", ["run --data digits", "train --data digits"])
-def test_nothing_is_begun_in_a_folder_that_may_not_be_written_to(
-    folder, refused, plain_user, command
-):
-    (folder / "mlruns").mkdir(mode=0o500)
+def test_nothing_is_begun_in_a_folder_that_may_not_be_written_to(folder, refused, plain_user):
+    Workspace(folder).folder.mkdir(mode=0o500)
     with plain_user():
-        refused(command, 1, "mlruns", "written to" if "train" in command else "")
+        for command in ("run --data digits", "train --data digits"):
+            refused(command, 1, "mlruns")
 
 
 def test_a_store_that_may_not_be_read_is_named(settled, refused, plain_user):
-    (settled / "mlruns" / "optuna.db").chmod(0)
+    settled.optuna_database.chmod(0)
     with plain_user():
         refused("list", 75, "mlruns/optuna.db: the study store does not answer: unable to open")

@@ -1,5 +1,7 @@
 """A tracking server that goes away, breaks down or is slow while a study runs."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal
@@ -7,176 +9,44 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from sweep.errors import StoreUnreachableError
-from sweep.layout import LayoutChoice
-from sweep.study.listener import Listener
-from sweep.study.passes import Budget
-from sweep.tracking.contact import HASTE
+from sweep.search.listener import Listener
+from sweep.search.trials import Status
+from sweep.tracking import mirror
 from sweep.tracking.pages import DIRECT, find_place
-from sweep.tracking.server import serving
 from sweep.tracking.tracker import Tracker
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.usefixtures("no_figures"),
     # The store of the last request may be closed by the collector, after its server is gone.
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
 
-TRIALS, EPOCHS = 6, 6
-LAYOUT = LayoutChoice(slots=2, width=2, workers=1)
+TRIALS = 6
+OPTIONS = {"epochs": 6, "slots": 2, "pruner": "halving"}
+TIMEOUT = 3
+"""Seconds, not ten: the silent server is waited for four times."""
+GONE, BACK = 2, 9
+"""The passes at whose ends the server goes and comes back."""
 
 
-class Proxy(ThreadingHTTPServer):
-    """Stands before a server, and is `up`, `down`, `broken` (answers 500), or `slow`."""
-
-    daemon_threads = True
-
-    def __init__(self, address):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.upstream = urlsplit(address).netloc
-        self.mode = "up"
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def answer(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.server.mode == "down":
-            self.close_connection = True
-            return
-        if self.server.mode == "broken":
-            self.send_error(500)
-            return
-        if self.server.mode == "slow":
-            time.sleep(0.3)
-        connection = HTTPConnection(self.server.upstream)
-        headers = {**self.headers, "Host": self.server.upstream}
-        connection.request(self.command, self.path, body, headers)
-        found = connection.getresponse()
-        content = found.read()
-        connection.close()
-        self.send_response(found.status)
-        for name in ("Content-Type", "Content-Disposition"):
-            if name in found.headers:
-                self.send_header(name, found.headers[name])
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - as http.server has it
-
-    def log_message(self, *_):
-        """Keep silent."""
-
-
-class Weather(Listener):
-    """Gives the proxy another mode at the end of some passes, and remembers the warnings."""
-
-    def __init__(self, proxy, forecast):
-        self.proxy, self.forecast = proxy, forecast
-        self.passes = 0
-        self.warnings = []
-
-    def pass_ended(self, training):
-        del training
-        self.passes += 1
-        self.proxy.mode = self.forecast.get(self.passes, self.proxy.mode)
-
-    def warned(self, text):
-        self.warnings.append(text)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, empty_mlflow_database):
-    """Return the address of a real server."""
-    path = tmp_path_factory.mktemp("server") / "mlflow.db"
-    shutil.copy(empty_mlflow_database, path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(path.parent)
-        with serving(f"sqlite:///{path}", 7100, "0") as running:
-            yield running.address
-
-
-@pytest.fixture
-def proxy(server, monkeypatch):
-    """Return a proxy before it; checkpoints and attempts come often."""
-    monkeypatch.setattr("sweep.study.keeper.SECONDS", 0.0)
-    monkeypatch.setattr("sweep.tracking.courier.FIRST_PAUSE", 0.05)
-    monkeypatch.setattr("sweep.tracking.courier.LONGEST_PAUSE", 0.05)
-    monkeypatch.setitem(HASTE, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    standing = Proxy(server)
-    thread = threading.Thread(target=standing.serve_forever, daemon=True)
-    thread.start()
-    yield standing
-    standing.shutdown()
-    standing.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def loop_of(tiny_study, proxy):
-    """Return a function that makes a study's loop, tracked by way of the proxy."""
-
-    def make(name, forecast=None):
-        loop = tiny_study(study_name=name, epochs=EPOCHS, layout=LAYOUT)
-        loop.tracker = Tracker("tiny", uri=proxy.address, timings=loop.timings)
-        loop.listener = Weather(proxy, forecast or {})
-        return loop
-
-    return make
-
-
-@pytest.mark.parametrize("trouble", ["down", "broken", "slow"])
-def test_a_study_goes_on_without_its_server_and_nothing_is_lost(
-    loop_of, in_both_stores, proxy, trouble
-):
-    loop = loop_of(f"{trouble}-for-a-while", {2: trouble, 9: "up"})
-    loop.run(Budget(TRIALS))
-    in_both_stores(loop.study, loop.tracker)
-    (parent,) = loop.tracker.runs(role="study", **loop.study.tags)
-    history = loop.tracker.client.get_metric_history(parent.info.run_id, "best/val_accuracy")
-    assert sorted(point.step for point in history) == list(range(1, TRIALS + 1))
-    if trouble != "slow":
-        gone, back = loop.listener.warnings
-        assert "meanwhile what is logged waits in mlruns/outbox" in gone
-        assert back == f"MLflow at {proxy.address} is back"
-
-
-def test_a_server_that_stays_away_costs_no_result_and_gets_all_of_them_later(
-    loop_of, in_both_stores, proxy, monkeypatch
-):
-    monkeypatch.setattr("sweep.tracking.courier.PATIENCE", 0.2)
-    loop = loop_of("away", {2: "down"})
-    with pytest.raises(StoreUnreachableError, match=r"letters for it wait in mlruns/outbox/away"):
-        loop.run(Budget(TRIALS))
-    assert [trial.state.name for trial in loop.study.trials()] == ["COMPLETE"] * TRIALS
-    with pytest.raises(StoreUnreachableError):  # not before it is back
-        loop_of("away")
-    proxy.mode = "up"
-    again = loop_of("away")
-    assert again.run(Budget(TRIALS)) == "6 of 6 trials were finished already"
-    in_both_stores(again.study, again.tracker)
-    assert not list(Path("mlruns/outbox/away").iterdir())
-
-
-class Mortal:
-    """A real server in a folder that can be killed and started again."""
+class RealServer:
+    """A server of MLflow in a folder that can be killed and started again."""
 
     def __init__(self, folder):
         self.folder, self.process = folder, None
         self.place = find_place(7400)
+
+    @property
+    def address(self):
+        return self.place.address
 
     def start(self):
         command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.place.port)]
@@ -190,7 +60,7 @@ class Mortal:
         )
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
-            with suppress(OSError), DIRECT.open(f"{self.place.address}/health", timeout=1):
+            with suppress(OSError), DIRECT.open(f"{self.address}/health", timeout=1):
                 return
             assert self.process.poll() is None
             time.sleep(0.1)
@@ -203,70 +73,223 @@ class Mortal:
             self.process.wait()
 
 
-class Killer(Listener):
-    """Kills a server at the end of the second pass, and starts it again at the end of the ninth."""
+class Proxy(ThreadingHTTPServer):
+    """Stands before a server, and is `up`, `down`, `broken` (answers 500), `silent` or `slow`."""
 
-    def __init__(self, server):
-        self.server, self.passes, self.warnings = server, 0, []
+    daemon_threads = True
+
+    def __init__(self, address):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.upstream = urlsplit(address).netloc
+        self.mode = "up"
+
+    def handle_error(self, *_):
+        """Keep silent of clients that went away."""
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def answer(self):
+        body = b"".join(self.chunks())
+        mode = self.server.mode
+        if mode in ("down", "silent"):
+            time.sleep(TIMEOUT + 1 if mode == "silent" else 0)
+            self.close_connection = True
+            return
+        if mode == "broken":
+            self.send_error(500)
+            return
+        if mode == "slow":
+            time.sleep(0.2)
+        connection = HTTPConnection(self.server.upstream)
+        headers = {**self.headers, "Host": self.server.upstream}
+        headers.pop("Transfer-Encoding", None)
+        connection.request(self.command, self.path, body, headers)
+        found = connection.getresponse()
+        content = found.read()
+        connection.close()
+        self.send_response(found.status)
+        for name in ("Content-Type", "Content-Disposition"):
+            if name in found.headers:
+                self.send_header(name, found.headers[name])
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def chunks(self):
+        """Yield what the client sends; an empty file comes in chunks, of which there are none."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            yield self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            return
+        while length := int(self.rfile.readline(), 16):
+            yield self.rfile.read(length)
+            self.rfile.readline()
+        self.rfile.readline()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - as http.server has it
+
+    def log_message(self, *_):
+        """Keep silent."""
+
+
+class Weather(Listener):
+    """Lets a server go, waits until that was noticed, and lets it come back."""
+
+    def __init__(self, *, goes, comes=None, noticed=True):
+        self.goes, self.comes, self.noticed = goes, comes, noticed
+        self.passes, self.warnings = 0, []
 
     def pass_ended(self, training):
         del training
         self.passes += 1
-        if self.passes == 2:
-            self.server.kill()
-        if self.passes == 9:
+        if self.passes == GONE:
+            self.goes()
+        if self.passes == BACK and self.comes is not None:
             deadline = time.monotonic() + 60
-            while not self.warnings:
+            while self.noticed and not self.warnings:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            self.server.start()
+            self.comes()
 
     def warned(self, text):
         self.warnings.append(text)
 
 
-@pytest.fixture
-def mortal_server(tmp_path, empty_mlflow_database):
-    """Return a real server that answers."""
-    folder = tmp_path / "server"
-    folder.mkdir()
+@contextmanager
+def serving(folder, empty_mlflow_database):
     shutil.copy(empty_mlflow_database, folder)
-    one = Mortal(folder)
-    one.start()
-    yield one
-    one.kill()
+    server = RealServer(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
 
 
-def test_a_study_goes_on_while_its_server_is_killed_and_started_again(
-    tiny_study, mortal_server, in_both_stores, monkeypatch
+@pytest.fixture(scope="module")
+def real_server(tmp_path_factory, empty_mlflow_database):
+    """Return a real server that answers."""
+    with serving(tmp_path_factory.mktemp("server"), empty_mlflow_database) as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_server(tmp_path_factory, empty_mlflow_database):
+    """Return a real server that may be killed."""
+    with serving(tmp_path_factory.mktemp("mortal"), empty_mlflow_database) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(real_server):
+    """Return a proxy before it."""
+    proxy = Proxy(real_server.address)
+    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+    thread.start()
+    yield proxy
+    proxy.shutdown()
+    proxy.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def run(run_tiny, image_npz, monkeypatch):
+    """Return a function that runs a study of images, tracked at an address."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT))
+
+    def run(address, name, listener=None):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        data = str(image_npz)
+        return run_tiny(TRIALS, listener=listener, data=data, study_name=name, **OPTIONS)
+
+    return run
+
+
+@pytest.fixture
+def is_whole(workspace, in_both_stores):
+    """Return a check that MLflow has every point and file of a study once, and nothing waits."""
+
+    def files(client, run_id, folder=None):
+        for item in client.list_artifacts(run_id, folder):
+            yield from files(client, run_id, item.path) if item.is_dir else [item.path]
+
+    def check(study, address):
+        tracker = Tracker("images", workspace, uri=address)
+        in_both_stores(study, tracker)
+        for run in tracker.runs(role="trial", **study.tags):
+            trial = study.trial(int(run.data.tags["sweep.trial"]))
+            found = list(files(tracker.client, run.info.run_id))
+            steps = {int(name.split("+")[2]) for name in found if name.startswith("images/")}
+            assert "classifier/classifier.npz" in found
+            complete = trial.status == Status.COMPLETE
+            assert ("figures/curves.png" in found) == complete
+            assert trial.epochs in steps
+            assert len(found) == len(set(found))
+        (parent,) = tracker.runs(role="study", **study.tags)
+        assert parent.info.status == "FINISHED"
+        assert "figures/history.png" in list(files(tracker.client, parent.info.run_id))
+        history = tracker.client.get_metric_history(parent.info.run_id, "best/val_accuracy")
+        ended = sorted(
+            study.trials(), key=lambda trial: (trial.first_pass + trial.epochs, trial.index)
+        )
+        first = [trial.status for trial in ended].index(Status.COMPLETE) + 1
+        assert sorted(point.step for point in history) == list(range(first, TRIALS + 1))
+        assert list(workspace.pending(study.name).rglob("*.*")) == []
+
+    return check
+
+
+@pytest.mark.parametrize("trouble", ["down", "broken", "silent", "slow"])
+def test_a_study_goes_on_without_its_server_and_nothing_is_lost(run, is_whole, proxy, trouble):
+    weather = Weather(
+        goes=lambda: setattr(proxy, "mode", trouble),
+        comes=lambda: setattr(proxy, "mode", "up"),
+        noticed=trouble != "slow",
+    )
+    session = run(proxy.address, trouble, weather)
+    assert session.why == "6 of 6 trials finished"
+    is_whole(session.study, proxy.address)
+    if trouble == "slow":
+        assert weather.warnings == []
+    else:
+        gone, back = weather.warnings
+        assert f"MLflow at {proxy.address} does not do as asked" in gone
+        assert "the study goes on" in gone
+        assert back == "MLflow answers again"
+
+
+def test_a_study_goes_on_while_its_server_is_killed_and_started_again(run, is_whole, mortal_server):
+    weather = Weather(goes=mortal_server.kill, comes=mortal_server.start)
+    session = run(mortal_server.address, "killed", weather)
+    assert session.why == "6 of 6 trials finished"
+    is_whole(session.study, mortal_server.address)
+    gone, back = weather.warnings
+    assert "the study goes on" in gone
+    assert back == "MLflow answers again"
+
+
+def test_a_server_that_stays_away_costs_no_result_and_gets_all_of_them_later(
+    run, is_whole, proxy, workspace, invoke, monkeypatch
 ):
-    monkeypatch.setattr("sweep.study.keeper.SECONDS", 0.0)
-    monkeypatch.setattr("sweep.tracking.courier.FIRST_PAUSE", 0.05)
-    monkeypatch.setattr("sweep.tracking.courier.LONGEST_PAUSE", 0.2)
-    monkeypatch.setitem(HASTE, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    loop = tiny_study(study_name="killed", epochs=EPOCHS, layout=LAYOUT)
-    loop.tracker = Tracker("tiny", uri=mortal_server.place.address, timings=loop.timings)
-    loop.listener = Killer(mortal_server)
-    assert loop.run(Budget(TRIALS)) == "6 of 6 trials finished"
-    in_both_stores(loop.study, loop.tracker)
-    gone, back = loop.listener.warnings
-    assert "meanwhile what is logged waits in mlruns/outbox/killed" in gone
-    assert back == f"MLflow at {mortal_server.place.address} is back"
-
-
-def test_what_stood_in_damaged_letters_comes_from_the_record(
-    loop_of, in_both_stores, proxy, monkeypatch
-):
-    monkeypatch.setattr("sweep.tracking.courier.PATIENCE", 0.2)
-    loop = loop_of("damaged", {4: "down"})
-    with pytest.raises(StoreUnreachableError):
-        loop.run(Budget(TRIALS))
-    letters = sorted(Path("mlruns/outbox/damaged").iterdir())
-    assert letters
-    for path in letters:
-        path.write_bytes(path.read_bytes()[:100])
-    proxy.mode = "up"
-    again = loop_of("damaged")
-    assert again.run(Budget(TRIALS)) == "6 of 6 trials were finished already"
-    assert len(again.listener.warnings) == len(letters)
-    in_both_stores(again.study, again.tracker)
+    monkeypatch.setattr(mirror, "LAST_PATIENCE", 0.2)
+    monkeypatch.chdir(workspace.root)
+    for name in ("run", "sync"):
+        weather = Weather(goes=lambda: setattr(proxy, "mode", "down"))
+        session = run(proxy.address, name, weather)
+        assert session.why == "6 of 6 trials finished"
+        assert {trial.status for trial in session.study.trials()} <= {"complete", "pruned"}
+        assert sum("the study goes on" in warning for warning in weather.warnings) == 1
+        assert any("MLflow lacks the latest of" in warning for warning in weather.warnings)
+        with pytest.raises(StoreUnreachableError):  # not before it is back
+            run(proxy.address, name)
+        proxy.mode = "up"
+        if name == "sync":
+            done = invoke("sync", name)
+            assert done.exit_code == 0, done.output
+        quiet = Weather(goes=lambda: None)
+        again = run(proxy.address, name, quiet)
+        assert (again.operations, quiet.warnings) == (0, [])
+        is_whole(again.study, proxy.address)

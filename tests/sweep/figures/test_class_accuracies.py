@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sweep.figures.class_accuracies import MOST_CLASSES, class_accuracies_figure
-from sweep.statistics.share import Share
+from sweep.statistics.intervals import Share
 
 SHARES = {
     "softmax": [Share.of(30, 40), Share.of(10, 50), None],

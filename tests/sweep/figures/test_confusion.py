@@ -44,8 +44,9 @@ def test_many_classes_have_no_numbers_and_not_every_name():
     assert len(figure.axes[0].get_yticklabels()) <= MOST_NAMES
 
 
-@pytest.mark.parametrize("studies", [1, 2, 3, 5])
-@pytest.mark.parametrize("name", ["cat", "a class with a long name " * 4])
+@pytest.mark.parametrize(
+    ("studies", "name"), [(1, "cat"), (2, "a class with a long name " * 4), (3, "cat")]
+)
 def test_nothing_is_clipped(studies, name, fits):
     counts = np.full((MOST_NUMBERS, MOST_NUMBERS), 3).tolist()
     names = [f"{i} {name}" for i in range(MOST_NUMBERS)]

@@ -50,11 +50,13 @@ def test_an_interval_is_a_line_over_its_bar_and_is_written_beside_it(words):
 def test_the_caption_speaks_of_intervals_where_there_are_some(words):
     plain = words(importance_figure(SHARES, objective="val/accuracy"))
     full = words(importance_figure(SHARES, objective="val/accuracy", intervals=INTERVALS))
-    assert "PED-ANOVA of the better half of the complete trials" in plain
-    assert (
-        "PED-ANOVA of the better half of the complete trials, with 95 % intervals by bootstrap"
-        in full
-    )
+    assert "PED-ANOVA of the better half of the trials" in plain
+    assert "PED-ANOVA of the better half of the trials, with 95 % intervals by bootstrap" in full
+
+
+def test_trials_that_are_compared_early_are_said_to_be(words):
+    figure = importance_figure(SHARES, objective="val/accuracy", epoch=2)
+    assert "Importance for val/accuracy after epoch 2" in words(figure)
 
 
 def test_every_interval_is_seen_whole():
@@ -74,6 +76,20 @@ def test_a_bracket_joins_neighbours_that_are_not_distinguishable(words):
     assert xs == [1, 1]
     assert 0 < ys[0] < ys[1] < 1  # from the lowest line to the next
     assert words(figure).count("not distinguishable") == 1
+
+
+@pytest.mark.parametrize("density", [1, 2])
+def test_a_bracket_stands_to_the_right_of_the_numbers(density):
+    figure = importance_figure(
+        SHARES, objective="val/accuracy", intervals=INTERVALS, alike=[("l2", "batch_size")]
+    )
+    figure.set_dpi(density * figure.dpi)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    numbers = max(t.get_window_extent().x1 for t in axes.texts if "[" in t.get_text())
+    (bracket,) = (line for line in axes.lines if line.get_transform() != axes.transData)
+    (words,) = (t for t in axes.texts if t.get_text() == "not distinguishable")
+    assert numbers < bracket.get_window_extent().x0 < words.get_window_extent().x0
 
 
 @pytest.mark.parametrize("alike", [[], [("learning_rate", "batch_size")], [("l2", "unknown")]])

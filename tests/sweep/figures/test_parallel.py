@@ -110,3 +110,10 @@ def test_nothing_is_clipped_of_names_and_choices_that_are_long_or_strange(trial,
         for i in range(2)
     ]
     assert fits(draw(trials))
+
+
+def test_trials_that_are_compared_early_are_said_to_be(trial, words):
+    trials = [trial(0, 0.1, l2=0.1), trial(1, 0.2, l2=0.2)]
+    figure = parallel_figure(trials, direction="maximize", objective="val/accuracy", epoch=2)
+    assert "Hyperparameters and val/accuracy after epoch 2" in words(figure)
+    assert "2 trials, compared after epoch 2. Best: trial 1, val/accuracy 0.2" in words(figure)

@@ -89,6 +89,15 @@ def test_a_trial_without_a_parameter_is_missing_from_its_panel_alone(trial):
     assert sizes == {"l2": [3, 1], "extra": [2]}
 
 
+def test_trials_that_are_compared_early_are_said_to_be(trial, words):
+    trials = [trial(0, 0.1, l2=0.1), trial(1, 0.2, l2=0.2)]
+    shown = words(
+        slice_figure(trials, direction="maximize", objective="val/accuracy", selected=0, epoch=2)
+    )
+    assert "val/accuracy after epoch 2 by hyperparameter" in shown
+    assert "2 trials, compared after epoch 2. Selected: trial 0, val/accuracy 0.1" in shown
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_no_or_one_trial_needs_no_colour_bar(study, count):
     assert not any(axes.get_ylabel() == "trial" for axes in draw(study[:count]).axes)

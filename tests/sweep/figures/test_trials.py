@@ -54,7 +54,7 @@ def test_the_best_is_the_highest_or_the_lowest_and_of_equals_the_first(trial):
 
 def test_of_equals_the_chosen_one_is_the_best(trial):
     results = complete([trial(0, 0.4), trial(1, 0.4), trial(2, 0.4)])
-    assert best(results, "maximize", chosen=2).trial.number == 2
+    assert best(results, "maximize", selected=2).trial.number == 2
 
 
 def test_the_caption_counts_the_endings_and_names_the_best(study):
@@ -94,10 +94,10 @@ def test_the_position_of_a_choice_is_its_index(trial):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "name"), [(None, "best: trial 1"), (1, "best: trial 1"), (0, "chosen: trial 0")]
+    ("selected", "name"), [(None, "best: trial 1"), (1, "best: trial 1"), (0, "selected: trial 0")]
 )
-def test_a_chosen_trial_is_called_the_best_only_where_it_is(trial, chosen, name):
+def test_a_chosen_trial_is_called_the_best_only_where_it_is(trial, selected, name):
     results = complete([trial(0, 0.1), trial(1, 0.2)])
-    assert name_of_best(results, "maximize", chosen) == name
-    told = caption([result.trial for result in results], "maximize", "val/accuracy", chosen)
+    assert name_of_best(results, "maximize", selected) == name
+    told = caption([result.trial for result in results], "maximize", "val/accuracy", selected)
     assert f". {name.capitalize()}, val/accuracy 0." in told

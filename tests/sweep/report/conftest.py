@@ -7,34 +7,47 @@ from dataclasses import replace
 
 import pytest
 
-from sweep.comparison.comparison import Comparison, Difference
-from sweep.comparison.parts import Answers, Search
-from sweep.comparison.search import place_of
+from sweep.analysis.boundary import Edge
+from sweep.analysis.confirmation import BASELINE, Confirmation, Confirmed
+from sweep.analysis.importance import Importance, Importances
+from sweep.comparison import Answers, Comparison, Difference, Search
 from sweep.report.facts import Command, Picture, Report, StudyFacts, TrialRow, Unknown
+from sweep.search.trials import Tally
 from sweep.space import BASELINES
-from sweep.statistics.share import Share
-from sweep.study.confirmation import Confirmation, Confirmed
-from sweep.study.edges import Edge
-from sweep.study.importance import Importance, Importances
-from sweep.study.results import Tally
+from sweep.statistics.best_of import best_of
+from sweep.statistics.intervals import Share
+from sweep.statistics.outputs import Outputs
+from sweep.statistics.paired import PairedDifference
+from sweep.statistics.place import place_of
 
 DOT = b"\x89PNG\r\n\x1a\n"
 
 
-def trial_row(number, accuracy, *, ending="complete", chosen=False, level=False, reason=""):
+OUTPUTS = Outputs(
+    name="softmax",
+    right=[0, 70],
+    wrong=[30, 0],
+    counts=[0, 100],
+    confidence=[None, 0.9],
+    accuracy=[None, 0.7],
+    calibration_error=0.2,
+)
+
+
+def trial_row(
+    number, accuracy, *, status="complete", epochs=6, selected=False, level=False, reason=""
+):
     facts = {
         "trial": number,
-        "ending": ending,
+        "status": status,
         "reason": reason,
-        "epochs": 6,
+        "epochs": epochs,
         "val/accuracy": accuracy,
         "val/loss": None if accuracy is None else 1.0 - accuracy,
         "train/accuracy": accuracy,
         **BASELINES["softmax"],
-        "seed": 1,
-        "mlflow_run_id": f"run{number}",
     }
-    return TrialRow(facts=facts, chosen=chosen, level=level)
+    return TrialRow(facts=facts, selected=selected, level=level)
 
 
 @pytest.fixture
@@ -51,7 +64,7 @@ def confirmation():
             Confirmed(trial=2, search=0.9, values=[0.88 + seed for seed in seeds]),
             Confirmed(trial=0, search=0.8, values=[0.85 + seed for seed in seeds]),
         ],
-        baseline=Confirmed(trial=-1, search=math.nan, values=[0.70 + seed for seed in seeds]),
+        baseline=Confirmed(trial=BASELINE, search=math.nan, values=[0.70 + seed for seed in seeds]),
     )
 
 
@@ -65,7 +78,7 @@ def edge():
         top_there=2,
         top=3,
         all_there=4,
-        complete=20,
+        compared=20,
         wider="learning_rate=0.0001:1:log",
     )
 
@@ -84,24 +97,26 @@ def picture():
 
 
 @pytest.fixture
-def study(make_settings, confirmation, picture):
+def study(make_config, confirmation, picture):
     """Return all that can be known of a study."""
     return StudyFacts(
-        settings=make_settings(),
+        config=make_config(),
         tally=Tally(complete=2, pruned=1, failed=1, running=0),
-        chosen=2,
+        selected=2,
         setting=BASELINES["softmax"] | {"l2": 0.001},
         search=0.9,
         validation=Share.of(14, 15),
         trials=[
-            trial_row(2, 0.9, chosen=True, level=True),
+            trial_row(2, 0.9, selected=True, level=True),
             trial_row(0, 0.89, level=True),
-            trial_row(1, None, ending="diverged", reason="the cost is nan"),
-            trial_row(3, 0.1, ending="pruned"),
+            trial_row(1, None, status="failed", epochs=0, reason="the cost is nan"),
+            trial_row(3, 0.1, status="pruned", epochs=2, reason="rung 2"),
         ],
         hidden=0,
+        pruned={3: 2},
         confirmation=confirmation,
-        edges=[],
+        rung=2,
+        boundary=[],
         wider="",
         importances=Importances(
             ranked=[
@@ -130,13 +145,13 @@ def empty(study):
     return replace(
         study,
         tally=Tally(complete=0, pruned=0, failed=1, running=0),
-        chosen=None,
+        selected=None,
         setting={},
         search=None,
         validation=None,
-        trials=[trial_row(0, None, ending="diverged", reason="the cost is nan")],
+        trials=[trial_row(0, None, status="failed", epochs=0, reason="the cost is nan")],
         confirmation=None,
-        importances=Importances(ranked=[], alike=[], reason="0 complete trials, 10 needed"),
+        importances=Importances(ranked=[], alike=[], reason="0 trials reached epoch 2, 10 needed"),
         test=None,
         openings=0,
         environment={},
@@ -146,32 +161,32 @@ def empty(study):
 
 
 @pytest.fixture
-def other(study, make_settings):
+def other(study, make_config):
     """Return a study of the other loss on the same rows."""
-    return replace(study, settings=make_settings(loss="bce"))
+    return replace(study, config=make_config(loss="bce"))
 
 
 def answers_of(study, right):
     search = Search(
         sampler="tpe",
-        pruner="median",
+        pruner="halving",
         epochs=6,
         complete=2,
         pruned=1,
-        diverged=1,
-        best_of=None,
+        failed=1,
+        best_of=best_of([0.5, 0.7], without=1),
         drawn_independently=False,
+        rung=2,
         importances=study.importances,
         places=[
-            place_of(study.settings.space.axes[name], value)
-            for name, value in study.setting.items()
+            place_of(study.config.space.axes[name], value) for name, value in study.setting.items()
         ],
     )
     return Answers(
         study=study.name,
         study_id="",
-        loss=study.settings.loss,
-        trial=study.chosen,
+        loss=study.config.loss,
+        trial=study.selected,
         grounds="",
         weights_digest="w",
         setting=dict(study.setting),
@@ -184,7 +199,7 @@ def answers_of(study, right):
         test=Share.of(right, 100),
         per_class=[Share.of(30, 40), None],
         confusion=[[30, 10], [0, 0]],
-        outputs=[],
+        outputs=[OUTPUTS],
         search=search,
     )
 
@@ -192,8 +207,6 @@ def answers_of(study, right):
 @pytest.fixture
 def comparison(study, other):
     """Return a comparison of the two studies on 100 test rows, which shows a difference."""
-    from sweep.statistics.paired import PairedDifference
-
     paired = PairedDifference(
         both=70,
         first_only=12,
@@ -207,7 +220,6 @@ def comparison(study, other):
     )
     return Comparison(
         made="2026-01-01T00:00:00+00:00",
-        run_id="run",
         data="tiny",
         data_digest="d" * 64,
         split_digest="5" * 64,
@@ -220,7 +232,7 @@ def comparison(study, other):
         differences=[
             Difference(first=study.name, second=other.name, paired=paired, p_value=0.0005)
         ],
-        cautions=["the searches were not of the same length"],
+        caveats=["the searches were not of the same length"],
     )
 
 
@@ -258,13 +270,13 @@ def hostile():
 def hostile_report(study, make_report, hostile):
     """Return a report in which every text that may come from outside is hostile."""
     rows = [
-        replace(row, facts={**row.facts, "reason": hostile, "ending": hostile})
-        for row in study.trials
+        replace(row, facts={**row.facts, "reason": hostile, "status": status})
+        for row, status in zip(study.trials, (hostile, hostile, "failed", hostile), strict=True)
     ]
-    data = replace(study.settings.data, name=hostile, data_digest=hostile)
+    data = replace(study.config.data, name=hostile, data_digest=hostile)
     facts = replace(
         study,
-        settings=replace(study.settings, data=data),
+        config=replace(study.config, data=data),
         trials=rows,
         environment={f"{hostile}{number}": hostile for number in range(3)},
         git={"commit": hostile},

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from sweep.report.html import render_html
+from sweep.report import render_html
 
 VOID = {"meta", "img", "br"}
 
@@ -156,7 +156,7 @@ def test_a_lone_study_is_not_compared_nor_told_twice(study, make_report):
 
 
 def test_a_loss_as_the_objective_is_told_in_nats(study, make_report):
-    facts = replace(study, settings=replace(study.settings, objective="val-loss"), search=0.25)
+    facts = replace(study, config=replace(study.config, objective="val-loss"), search=0.25)
     assert "0.2500 nats" in render_html(make_report(facts)).text
 
 

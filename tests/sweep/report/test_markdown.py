@@ -7,8 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from sweep.report.markdown import code, escape_markdown, render_markdown
-from sweep.report.rendering import one_line
+from sweep.report.render import code, escape_markdown, one_line, render_markdown
 
 SIGNS = st.text(alphabet="ab1 .-+=#>*_`~|[]()<>!&;:/@$\\\"'\tw")
 
@@ -114,7 +113,7 @@ def test_what_is_open_stands_with_its_command(study, make_report):
 
 def test_a_study_without_a_complete_trial_still_makes_a_report(parser, empty, make_report):
     kinds, texts = parsed(parser, render_markdown(make_report(empty), folder="figures").text)
-    assert "- Trial 0 diverged: the cost is nan"[2:] in texts
+    assert "Trial 0: the cost is nan" in texts
     assert "image" not in kinds
 
 

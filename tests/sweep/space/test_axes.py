@@ -215,6 +215,38 @@ def test_an_axis_tells_optuna_its_name_bounds_and_scale(axis, value, distributio
     trial = study.ask()
     assert axis.suggest(trial) == value
     assert trial.distributions == {axis.name: distribution}
+    assert axis.distribution() == distribution
+
+
+@given(ranges | choices, st.lists(st.floats(0, 1), min_size=2, max_size=9))
+def test_the_value_at_a_share_lies_on_the_axis_and_rises_with_the_share(axis, shares):
+    values = [axis.at(share) for share in sorted(shares)]
+    if isinstance(axis, Choices):
+        places = [axis.values.index(value) for value in values]
+        assert places == sorted(places)
+        assert [axis.at(share) for share in (0, 1)] == [axis.values[0], axis.values[-1]]
+        return
+    assert all(axis.low <= value <= axis.high for value in values)
+    assert values == sorted(values)
+    assert {type(value) for value in values} == {type(axis.low)}
+    assert [axis.at(share) for share in (0, 1)] == pytest.approx([axis.low, axis.high])
+
+
+def test_the_value_halfway_is_in_the_middle_of_the_axiss_own_scale():
+    assert Range(name="flip_probability", low=0, high=0.5).at(0.5) == 0.25
+    assert Range(name="l2", low=1e-4, high=1, log=True).at(0.5) == pytest.approx(1e-2)
+    assert Range(name="decay_period", low=2, high=50, log=True).at(0.5) == 9
+    assert Choices(name="batch_size", values=(50, 100, 200, 400)).at(0.5) == 200
+
+
+def test_each_whole_number_and_each_choice_has_its_share():
+    whole = Range(name="decay_period", low=3, high=7)
+    chosen = Choices(name="batch_size", values=(50, 100, 200))
+    for axis, values in ((whole, range(3, 8)), (chosen, chosen.values)):
+        drawn = [axis.at((i + 0.5) / 3000) for i in range(3000)]
+        assert {value: drawn.count(value) for value in values} == pytest.approx(
+            dict.fromkeys(values, 3000 / len(values)), abs=2
+        )
 
 
 @pytest.mark.parametrize(

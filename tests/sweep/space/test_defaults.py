@@ -1,6 +1,6 @@
 import pytest
 
-from sweep.settings import LOSSES
+from sweep.config import LOSSES
 from sweep.space import BASELINES, DEFAULT_SPACES, NAMES
 from sweep_model.hyperparameters import Hyperparameters
 

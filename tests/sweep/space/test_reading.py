@@ -35,6 +35,10 @@ BAD_TEXTS = [
         ),
     ),
     ("l2=0:1:log", "l2: a logarithmic range must start above 0: got 0.0"),
+    (
+        "l2=0,01",
+        "l2: a number does not begin with 0: got '01'; write a decimal point, e.g. 0.01",
+    ),
     ("l2=1:2:", f"l2: {FORM}: got '1:2:'"),
     ("l2=1:2:ln", f"l2: {FORM}: got '1:2:ln'"),
     ("l2=1:2:log:3", f"l2: {FORM}: got '1:2:log:3'"),

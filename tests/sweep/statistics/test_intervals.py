@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.statistics.intervals import accuracy_interval, percent_with_interval
+from sweep.statistics.intervals import Share, accuracy_interval, percent_with_interval
 
 # Newcombe (1998), Statistics in Medicine 17, 857-872, Table I: method 3 (the score method
 # without continuity correction, which is Wilson's), 95 % intervals of right/rows.
@@ -14,18 +14,18 @@ PUBLISHED = [
 ]
 
 
-@pytest.mark.parametrize(("right", "rows", "low", "high"), PUBLISHED)
-def test_the_interval_is_the_published_one(right, rows, low, high):
-    assert accuracy_interval(right / rows, rows) == pytest.approx((low, high), abs=5e-5)
+def test_the_interval_is_the_published_one():
+    for right, rows, low, high in PUBLISHED:
+        assert accuracy_interval(right / rows, rows) == pytest.approx((low, high), abs=5e-5)
 
 
-@pytest.mark.parametrize("rows", [1, 15, 1000])
-def test_nothing_right_and_everything_right_have_intervals_that_touch_the_bounds(rows):
-    none, every = accuracy_interval(0.0, rows), accuracy_interval(1.0, rows)
-    assert none[0] == 0
-    assert every[1] == 1
-    assert 0 < none[1] < 1
-    assert every[0] == pytest.approx(1 - none[1])
+def test_nothing_right_and_everything_right_have_intervals_that_touch_the_bounds():
+    for rows in (1, 15, 1000):
+        none, every = accuracy_interval(0.0, rows), accuracy_interval(1.0, rows)
+        assert none[0] == 0
+        assert every[1] == 1
+        assert 0 < none[1] < 1
+        assert every[0] == pytest.approx(1 - none[1])
 
 
 @given(st.integers(1, 10_000), st.data())
@@ -42,3 +42,17 @@ def test_more_rows_make_the_interval_narrower():
 
 def test_a_thousand_rows_leave_three_points_to_either_side():
     assert percent_with_interval(0.413, 1000) == "41.3 % [38.3, 44.4]"
+
+
+def test_a_share_comes_with_wilsons_interval_of_its_rows():
+    share = Share.of(3, 4)
+    assert (share.right, share.rows, share.value) == (3, 4, 0.75)
+    for right in range(0, 361, 40):
+        share = Share.of(right, 360)
+        assert share.low <= share.value <= share.high
+        assert (share.low, share.high) == accuracy_interval(right / 360, 360)
+
+
+def test_of_no_rows_there_is_no_share():
+    assert Share.of_some(0, 0) is None
+    assert Share.of_some(0, 1) == Share.of(0, 1)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, kstwo
 
-from sweep.statistics.order_band import coverage, order_band
+from sweep.statistics.best_of import coverage, order_band
 
 
 def holds(lower, upper, draws):

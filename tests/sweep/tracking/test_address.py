@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep.tracking.address import mask, without_login
-from sweep.tracking.tracker import DEFAULT_URI
+from sweep.tracking.tracker import EXAMPLE_URI
 
 LETTERS = st.text("abcABC012%$!.-_~", min_size=1, max_size=12)
 
@@ -15,7 +15,7 @@ LETTERS = st.text("abcABC012%$!.-_~", min_size=1, max_size=12)
         ("postgresql://me:pass@word@host/db", "postgresql://***@host/db"),
         ("http://token@host", "http://***@host"),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-        (DEFAULT_URI, DEFAULT_URI),
+        (EXAMPLE_URI, EXAMPLE_URI),
     ],
 )
 def test_what_is_shown_of_an_address_has_no_login(uri, shown):

@@ -3,20 +3,12 @@ import numpy as np
 import pytest
 
 from sweep.errors import StoreUnreachableError
-from sweep.tracking.champion import champion_run, crown, model_name
-from sweep.tracking.run import Run
-from sweep.tracking.tracker import Tracker
-from sweep_model.linear import LinearClassifier
+from sweep.tracking.champion import champion_run, model_name, register
+from sweep_model.classifier import LinearClassifier
 from sweep_model.losses import BCE
-from sweep_model.standardise import Standardiser
+from sweep_model.preprocessing import Standardiser
 
 TAGS = {"study": "digits-bce", "study_id": "0123456789abcdef"}
-
-
-@pytest.fixture
-def tracker(workspace):
-    del workspace
-    return Tracker("digits")
 
 
 @pytest.fixture
@@ -32,16 +24,15 @@ def classifier(rng):
 
 
 @pytest.fixture
-def crowned(tracker, classifier, tmp_path):
-    """Return the address of a model and the run that it was logged to, which had ended."""
-    path = tmp_path / "classifier.npz"
-    classifier.save(path)
-    run = Run.create(tracker, "trial-003", tags={})
-    run.end("FINISHED")
-    ended = tracker.client.get_run(run.id).info.end_time
-    address = crown(run, path, classifier, name="digits-bce", tags=TAGS)
-    assert tracker.client.get_run(run.id).info.end_time == ended
-    return address, run
+def finish(tracker):
+    """Return a function that makes a run which has ended."""
+
+    def finish(name):
+        run = tracker.client.create_run(tracker.experiment_id, run_name=name)
+        tracker.client.set_terminated(run.info.run_id, "FINISHED", 1_700_000_000_000)
+        return run.info.run_id
+
+    return finish
 
 
 def test_before_anything_is_registered_there_is_no_champion(tracker):
@@ -57,12 +48,25 @@ def test_a_store_that_is_away_is_not_taken_for_one_without_a_champion(tracker, m
         champion_run(tracker, "digits-bce")
 
 
-def test_the_model_serves_what_the_classifier_predicts(crowned, tracker, classifier, rng):
-    address, run = crowned
+def test_the_model_serves_what_the_classifier_predicts(
+    tracker, finish, classifier, rng, monkeypatch
+):
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    run_id = finish("trial-003")
+    address = register(tracker, run_id, classifier, name="digits-bce", tags=TAGS)
+    assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == before
+    assert tracker.uri not in before
     assert address == "models:/digits-bce@champion"
-    assert champion_run(tracker, "digits-bce") == run.id
-    assert tracker.client.get_run(run.id).info.status == "FINISHED"
+    assert champion_run(tracker, "digits-bce") == run_id
+    run = tracker.client.get_run(run_id)
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 1_700_000_000_000)
+    (output,) = run.outputs.model_outputs
+    model = tracker.client.get_logged_model(output.model_id)
+    assert (model.source_run_id, model.status) == (run_id, "READY")
+    version = tracker.client.get_model_version_by_alias("digits-bce", "champion")
+    assert version.source == model.artifact_location
 
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
     served = mlflow.pyfunc.load_model(address)
     rows = rng.normal(size=(5, 4)).astype(np.float32)
     assert np.array_equal(served.predict(rows), classifier.probabilities(rows))
@@ -72,22 +76,16 @@ def test_the_model_serves_what_the_classifier_predicts(crowned, tracker, classif
         served.predict(rows[:, :3])
 
 
-def test_the_alias_moves_on_to_a_newer_version(tracker):
-    from types import SimpleNamespace
-
-    from sweep.tracking import champion
-
-    info = SimpleNamespace(model_uri="file:///nowhere", model_id=None)
-    runs = [Run.create(tracker, name, tags={}) for name in ("first", "second")]
-    for run in runs:
-        champion._register(tracker.client, "digits-bce", info, run.id, TAGS)
-        assert champion_run(tracker, "digits-bce") == run.id
+def test_the_alias_moves_on_and_a_namesake_of_another_folder_gets_its_own_model(
+    tracker, finish, classifier
+):
+    assert model_name(tracker, TAGS) == "digits-bce"
+    runs = [finish(name) for name in ("first", "second")]
+    for run_id in runs:
+        register(tracker, run_id, classifier, name="digits-bce", tags=TAGS)
+        assert champion_run(tracker, "digits-bce") == run_id
     versions = tracker.client.search_model_versions("name = 'digits-bce'")
-    assert {version.run_id for version in versions} == {run.id for run in runs}
-
-
-def test_a_study_keeps_its_model_and_a_namesake_of_another_folder_gets_its_own(crowned, tracker):
-    del crowned
+    assert {version.run_id for version in versions} == set(runs)
     assert model_name(tracker, TAGS) == "digits-bce"
     assert model_name(tracker, TAGS | {"study_id": "f" * 32}) == "digits-bce-ffffffff"
     assert model_name(tracker, TAGS | {"study": "other"}) == "other"

@@ -9,7 +9,6 @@ import pytest
 from sweep.errors import SweepError
 from sweep.tracking import pages
 from sweep.tracking.pages import HOST, PORTS_TRIED, Place, find_place, has_pages_of, link, run_link
-from sweep.tracking.tracker import Tracker
 
 
 @pytest.fixture
@@ -100,10 +99,9 @@ def test_no_port_above_the_last_is_tried(monkeypatch):
 
 
 @pytest.fixture
-def known(workspace):
+def known(tracker):
     """Return an experiment as MLflow's server would describe it."""
-    del workspace
-    experiment = Tracker("tiny").client.get_experiment_by_name("tiny")
+    experiment = tracker.client.get_experiment_by_name("tiny")
     return {
         "experiment_id": experiment.experiment_id,
         "name": experiment.name,
@@ -112,31 +110,28 @@ def known(workspace):
     }
 
 
-URI = "sqlite:///mlruns/mlflow.db"
-
-
 @pytest.mark.slow
-def test_a_server_that_knows_the_experiment_has_its_pages(known):
+def test_a_server_that_knows_the_experiment_has_its_pages(known, tracker):
     with answering(json.dumps({"experiment": known}).encode()) as address:
-        assert has_pages_of(address, URI, known["experiment_id"])
+        assert has_pages_of(address, tracker.uri, known["experiment_id"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["name", "artifact_location", "creation_time"])
-def test_a_server_of_another_folder_has_not(known, name):
+def test_a_server_of_another_folder_has_not(known, tracker, name):
     theirs = {**known, name: "another"}
     with answering(json.dumps({"experiment": theirs}).encode()) as address:
-        assert not has_pages_of(address, URI, known["experiment_id"])
+        assert not has_pages_of(address, tracker.uri, known["experiment_id"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"error": 404}', b'{"experiment": null}'])
-def test_whatever_else_answers_has_not(known, body):
+def test_whatever_else_answers_has_not(known, tracker, body):
     with answering(body) as address:
-        assert not has_pages_of(address, URI, known["experiment_id"])
+        assert not has_pages_of(address, tracker.uri, known["experiment_id"])
 
 
 @pytest.mark.slow
-def test_who_never_answers_has_not(known, taken, monkeypatch):
+def test_who_never_answers_has_not(known, tracker, taken, monkeypatch):
     monkeypatch.setattr(pages, "ANSWER_SECONDS", 0.2)
-    assert not has_pages_of(f"http://{HOST}:{taken}", URI, known["experiment_id"])
+    assert not has_pages_of(f"http://{HOST}:{taken}", tracker.uri, known["experiment_id"])

@@ -6,16 +6,9 @@ import pytest
 from sweep.errors import SweepError
 from sweep.tracking import saved_view
 from sweep.tracking.saved_view import MAX_CHARACTERS, TAG, save_view, untested_mlflow
-from sweep.tracking.tracker import Tracker
 from sweep.tracking.views import View
 
 VIEW = View("sweep-a1", "a view", {"orderByKey": "metrics.`val/accuracy`"})
-
-
-@pytest.fixture
-def tracker(workspace):
-    del workspace
-    return Tracker("tiny")
 
 
 def kept(tracker, key=VIEW.key):

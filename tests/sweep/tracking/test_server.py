@@ -14,7 +14,6 @@ from sweep.errors import SweepError
 from sweep.tracking import server
 from sweep.tracking.pages import DIRECT, HOST
 from sweep.tracking.server import Server, serving
-from sweep.tracking.tracker import Tracker
 
 
 @pytest.fixture(autouse=True)
@@ -100,10 +99,8 @@ def test_what_the_environment_says_opens_no_job_runner_and_no_assistant(monkeypa
 
 
 @pytest.mark.slow
-def test_a_page_from_elsewhere_whose_name_leads_here_reaches_no_server(workspace, taken):
-    del workspace
-    experiment = Tracker("digits").experiment_id
-    with serving("sqlite:///mlruns/mlflow.db", taken, experiment) as running:
+def test_a_page_from_elsewhere_whose_name_leads_here_reaches_no_server(tracker, taken):
+    with serving(tracker.uri, taken, tracker.experiment_id) as running:
         pages = [
             Request(running.address, headers={"Host": name})  # noqa: S310 - our own address
             for name in ("127.0.0.1", "localhost:8080", "evil.example", "10.evil.example")

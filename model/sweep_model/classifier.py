@@ -1,0 +1,166 @@
+"""The trained classifier: it predicts, and keeps itself in a file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sweep_model.losses import LOSSES, Loss
+from sweep_model.npz import read_arrays, write_arrays
+from sweep_model.preprocessing import Standardiser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from sweep_model.arrays import Floats, ImageShape, Labels
+
+_MEMBERS = ("weights", "bias", "mean", "factor", "loss", "image_shape", "class_names")
+
+
+@dataclass(frozen=True, eq=False)
+class LinearClassifier:
+    """A trained classifier of raw rows: scores s = W x + b of the standardised row x.
+
+    Attributes
+    ----------
+    weights, bias : W (k, d) and b (k,), float32 and finite.
+    standardiser : from raw rows (n, d) to x.
+    loss : what it was trained with; it turns scores into probabilities.
+    image_shape : (channels, height, width) of a row, or None where rows are no images.
+    class_names : k of them.
+
+    Raises
+    ------
+    ValueError
+        The parts do not fit together.
+    """
+
+    weights: Floats
+    bias: Floats
+    standardiser: Standardiser
+    loss: Loss
+    image_shape: ImageShape | None
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 2:  # noqa: PLR2004 - (k, d)
+            raise ValueError(f"weights must be (k, d), got shape {self.weights.shape}")
+        classes, features = self.weights.shape
+        _check_floats("weights", self.weights, (classes, features))
+        _check_floats("bias", self.bias, (classes,))
+        _check_floats("mean", self.standardiser.mean, (features,))
+        _check_floats("factor", self.standardiser.factor, (features,))
+        if len(self.class_names) != classes:
+            raise ValueError(f"class_names must be {classes} names, got {self.class_names!r}")
+        _check_image_shape(self.image_shape, features)
+
+    def scores(self, rows: npt.NDArray[Any]) -> Floats:
+        """Scores (n, k) of raw rows (n, d)."""
+        features = self.weights.shape[1]
+        if rows.shape[1:] != (features,):
+            raise ValueError(f"rows must be (n, {features}), got shape {rows.shape}")
+        return self.standardiser.apply(rows) @ self.weights.T + self.bias
+
+    def probabilities(self, rows: npt.NDArray[Any]) -> Floats:
+        """Probabilities (n, k) of raw rows (n, d); with bce each class stands alone."""
+        return self.loss.probabilities(self.scores(rows))
+
+    def predict(self, rows: npt.NDArray[Any]) -> Labels:
+        """The class with the highest score of each raw row, (n,)."""
+        labels: Labels = self.scores(rows).argmax(axis=1)
+        return labels
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the shapes and bytes of the weights and the bias, in hex."""
+        digest = hashlib.sha256()
+        for array in (self.weights, self.bias):
+            digest.update(repr(array.shape).encode())
+            digest.update(array.astype("<f4").tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write a .npz file, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written; what `path` held before is still there.
+        """
+        arrays = {
+            "weights": self.weights,
+            "bias": self.bias,
+            "mean": self.standardiser.mean,
+            "factor": self.standardiser.factor,
+            "loss": np.array(self.loss.name),
+            "image_shape": np.array(self.image_shape or (), dtype=np.int64),
+            "class_names": np.array(self.class_names, dtype=np.str_),
+        }
+        write_arrays(path, arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> LinearClassifier:
+        """Read what `save` wrote, bit for bit.
+
+        Raises
+        ------
+        OSError
+            The file cannot be opened.
+        ValueError
+            The file is not a classifier; the message says why.
+        """
+        arrays = read_arrays(path, _MEMBERS)
+        try:
+            return cls(
+                weights=arrays["weights"],
+                bias=arrays["bias"],
+                standardiser=Standardiser(arrays["mean"], arrays["factor"]),
+                loss=_named_loss(arrays["loss"]),
+                image_shape=_read_image_shape(arrays["image_shape"]),
+                class_names=_read_names(arrays["class_names"]),
+            )
+        except ValueError as error:
+            raise ValueError(f"{path} is not a classifier: {error}") from error
+
+
+def _check_floats(name: str, array: Floats, shape: tuple[int, ...]) -> None:
+    if array.shape != shape or array.dtype != np.float32:
+        raise ValueError(
+            f"{name} must be float32 of shape {shape}, got {array.dtype} of shape {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite")
+
+
+def _check_image_shape(image_shape: ImageShape | None, features: int) -> None:
+    if image_shape is None:
+        return
+    channels, height, width = image_shape
+    if min(image_shape) < 1 or channels * height * width != features:
+        raise ValueError(f"image_shape must hold {features} features, got {image_shape!r}")
+
+
+def _named_loss(name: npt.NDArray[Any]) -> Loss:
+    if name.shape != () or str(name) not in LOSSES:
+        raise ValueError(f"loss must be one of {sorted(LOSSES)}, got {name!r}")
+    return LOSSES[str(name)]
+
+
+def _read_image_shape(sizes: npt.NDArray[Any]) -> ImageShape | None:
+    if sizes.dtype != np.int64 or sizes.shape not in {(0,), (3,)}:
+        raise ValueError(f"image_shape must be 3 whole numbers or none, got {sizes!r}")
+    if len(sizes) == 0:
+        return None
+    channels, height, width = sizes.tolist()
+    return channels, height, width
+
+
+def _read_names(names: npt.NDArray[Any]) -> tuple[str, ...]:
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise ValueError(f"class_names must be a list of text, got {names!r}")
+    return tuple(names.tolist())

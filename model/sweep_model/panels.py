@@ -1,0 +1,536 @@
+"""Train many trainings side by side, at close to the speed of the machine's arithmetic.
+
+One training's step is two thin matrix products, which leave a processor half idle. So trainings
+of one batch size stand side by side in the *lanes* of a *panel*, and each product serves all of
+them. It is the descent of `sweep_model.reference`, batch after batch, on rows x (m, d) in the
+mirror basis, m of them in a batch:
+
+    scores  s = W_even x_even +- W_odd x_odd + b       - where the lane sees the image mirrored
+    slopes  g = d loss / d s                           of each row, class and lane
+    step    W <- (1 - 2 rate l2) W - (rate / m) g x,   b <- b - (rate / m) g
+
+with the weights of all lanes in one matrix (d, k * lanes). A training comes out the same to the
+bit in any lane and beside any neighbours, as long as the number of lanes is the same: each lane
+meets the same edges of the processor's vector registers, and no arithmetic mixes lanes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.losses import predict
+from sweep_model.preprocessing import MirrorRows, check_images
+from sweep_model.rng import flips, initial_weights, row_order
+from sweep_model.training import (
+    EpochResult,
+    Evaluation,
+    Training,
+    check_labels,
+    check_row_weights,
+    divergence,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from sweep_model.arrays import Floats, Labels
+    from sweep_model.losses import Loss
+    from sweep_model.training import DivergedError
+
+LANES = (1, 2, 4, 8)
+KERNELS = 1
+"""The version of the arithmetic in this module: with another one bits may differ."""
+_EVALUATED = 1024  # rows of one product, measured: more are no faster
+_LOG_RANGE = 20 * math.log(2)  # how far the scale of the weights may stray from 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Problem:
+    """What all panels share and only read.
+
+    Attributes
+    ----------
+    rows : the training rows.
+    evaluation : sets of rows that every epoch is evaluated on, by name.
+    final : further sets that the last epoch of a training is evaluated on.
+
+    Raises
+    ------
+    ValueError
+        The sets do not fit together.
+    """
+
+    rows: MirrorRows
+    evaluation: Mapping[str, MirrorRows]
+    loss: Loss
+    classes: int
+    final: Mapping[str, MirrorRows] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        twice = sorted(self.evaluation.keys() & self.final.keys())
+        if twice:
+            raise ValueError(f"sets of both every epoch and the last: {twice}")
+        # A list: one of the sets may be named "training" itself.
+        sets = [("training", self.rows), *self.evaluation.items(), *self.final.items()]
+        for name, one in sets:
+            check_labels(name, one.labels, self.classes)
+            if one.basis != self.rows.basis:
+                raise ValueError(f"{name} rows differ in basis: {one.basis!r}, {self.rows.basis!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class LaneState:
+    """What a training carries from one pass into the next.
+
+    Attributes
+    ----------
+    weights : (k, d) float32, in the mirror basis.
+    bias : (k,) float32.
+    """
+
+    weights: Floats
+    bias: Floats
+
+
+class Panel:
+    """Trainings of one batch size and seed in the lanes of one matrix of weights.
+
+    Attributes
+    ----------
+    trainings : what each lane holds; None for an empty one.
+    weights : (d, k * lanes) float32, class-major: class c of lane t is column c * lanes + t.
+    bias : (k, lanes) float32.
+    """
+
+    def __init__(self, problem: Problem, *, seed: int, batch_size: int, lanes: int) -> None:
+        self.problem, self.seed, self.batch_size = problem, seed, batch_size
+        self.trainings: list[Training | None] = [None] * lanes
+        features, classes = problem.rows.rows.shape[1], problem.classes
+        self.weights: Floats = np.zeros((features, classes * lanes), dtype=np.float32)
+        self._by_lane = self.weights.reshape(features, classes, lanes)
+        self.bias: Floats = np.zeros((classes, lanes), dtype=np.float32)
+
+    def put(self, lane: int, training: Training, state: LaneState) -> None:
+        """Let a training stand in an empty lane."""
+        self.trainings[lane] = training
+        self._by_lane[:, :, lane] = state.weights.T
+        self.bias[:, lane] = state.bias
+
+    def state(self, lane: int) -> LaneState:
+        """Return a copy of what the training in a lane carries."""
+        return LaneState(self._by_lane[:, :, lane].T.copy(), self.bias[:, lane].copy())
+
+    def clear(self, lane: int) -> None:
+        """Empty a lane; what a diverged training left would make products slow."""
+        self.trainings[lane] = None
+        self._by_lane[:, :, lane] = 0
+        self.bias[:, lane] = 0
+
+    @np.errstate(over="ignore", invalid="ignore")  # `divergence` sees it, training by training
+    def evaluate(self, pass_number: int) -> dict[int, EpochResult | DivergedError]:
+        """Return per lane how its training stands after a pass, or how it diverged."""
+        training_at = {lane: one for lane, one in enumerate(self.trainings) if one is not None}
+        epochs = {lane: pass_number - one.first_pass + 1 for lane, one in training_at.items()}
+        means = {name: self._means(rows) for name, rows in self.problem.evaluation.items()}
+        last = {lane for lane, one in training_at.items() if epochs[lane] == one.epochs}
+        final = {name: self._means(rows) for name, rows in self.problem.final.items() if last}
+        squares = np.square(self.weights, dtype=np.float64).sum(axis=0)
+        squares = squares.reshape(self.bias.shape).sum(axis=0)
+        finite = np.isfinite(squares) & np.isfinite(self.bias).all(axis=0)
+        results: dict[int, EpochResult | DivergedError] = {}
+        for lane, training in training_at.items():
+            setting = training.hyperparameters
+            penalty = float(setting.l2 * squares[lane])
+            result = EpochResult(
+                epoch=epochs[lane],
+                learning_rate=setting.rate(epochs[lane] - 1),
+                evaluations={
+                    name: _evaluation(loss[lane], accuracy[lane], penalty)
+                    for name, (loss, accuracy) in (means | (final if lane in last else {})).items()
+                },
+            )
+            results[lane] = divergence(result, finite=bool(finite[lane])) or result
+        return results
+
+    def _means(self, rows: MirrorRows) -> tuple[Floats, Floats]:
+        """Mean loss in nats and fraction of rows predicted rightly, each (lanes,) float64."""
+        classes, lanes = self.bias.shape
+        total, right = np.zeros(lanes), np.zeros(lanes)
+        products: Floats = np.empty((_EVALUATED, classes * lanes), dtype=np.float32)
+        space: Floats = np.empty(products.size, dtype=np.float32)
+        for start in range(0, len(rows.labels), _EVALUATED):
+            labels = rows.labels[start : start + _EVALUATED]
+            scores = products[: len(labels)]
+            batch = rows.rows[start : start + _EVALUATED]
+            np.matmul(batch.astype(np.float32, copy=False), self.weights, out=scores)
+            by_class = space[: scores.size].reshape(classes, len(labels), lanes)
+            np.add(_by_class(scores, classes), self.bias[:, None], out=by_class)
+            predicted, largest = predict(by_class)
+            right += np.count_nonzero(predicted == labels[:, None], axis=0)
+            values = self.problem.loss.values_(by_class, labels, largest)
+            total += values.sum(axis=0, dtype=np.float64)
+        return total / len(rows.labels), right / len(rows.labels)
+
+
+class _Descent:
+    """One pass of a panel over the rows: what each of its steps needs, worked out beforehand."""
+
+    def __init__(self, panel: Panel, pass_number: int, order: Labels) -> None:
+        self.batch_size, self._loss = panel.batch_size, panel.problem.loss
+        self._weights, self._bias = panel.weights, panel.bias
+        rows = panel.problem.rows
+        self._evens = rows.basis.evens
+        self._labels = rows.labels[order]
+        n, lanes = len(order), len(panel.trainings)
+        self._signs: Floats | None = None  # (n, lanes), -1 for a mirrored image
+        if self._evens < rows.basis.features:
+            self._signs = np.ones((n, lanes), dtype=np.float32)
+        counts: Floats | None = None  # (n, lanes), how much each row counts
+        if any(one is not None and one.row_weights is not None for one in panel.trainings):
+            counts = np.ones((n, lanes))
+        rates, shrinks = np.zeros(lanes), np.ones(lanes)
+        for lane, training in enumerate(panel.trainings):
+            if training is None:
+                continue
+            setting, epoch = training.hyperparameters, pass_number - training.first_pass
+            rates[lane] = setting.rate(epoch)
+            shrinks[lane] = 1 - 2 * setting.l2 * setting.rate(epoch)
+            if self._signs is not None:
+                mirrored = flips(panel.seed, training.number, epoch, n, setting.flip_probability)
+                self._signs[:, lane] = np.where(mirrored[order], -1, 1)
+            if counts is not None and training.row_weights is not None:
+                given = training.row_weights[order]
+                # Only their ratios count, and float32 holds no weight of 1e39 or 1e-46.
+                counts[:, lane] = given / (given.max() or 1)
+        self._row_weights = None if counts is None else counts.astype(np.float32)
+        self._plan(rates, shrinks, self._batch_sums(n, lanes, counts))
+        longest, columns = min(self.batch_size, n), self._weights.shape[1]
+        self._even: Floats = np.empty((longest, columns), dtype=np.float32)
+        self._odd = np.empty_like(self._even)
+        self._space: Floats = np.empty(self._even.size, dtype=np.float32)
+        self._change = np.empty_like(self._weights)
+
+    def _batch_sums(self, n: int, lanes: int, counts: Floats | None) -> Floats:
+        """The sum of the row weights of every batch, (steps, lanes) float64."""
+        starts = np.arange(0, n, self.batch_size)
+        if counts is not None:
+            return np.add.reduceat(counts, starts, axis=0)
+        lengths = np.minimum(starts + self.batch_size, n) - starts
+        return np.repeat(lengths[:, None].astype(np.float64), lanes, axis=1)
+
+    def _plan(self, rates: Floats, shrinks: Floats, sums: Floats) -> None:
+        """Work out the numbers of every step from those of each lane; sums are (steps, lanes).
+
+        A lane's weights are W = scale * stored, so that shrinking them, which l2 does in every
+        step, costs one number and not all of W, and a step s of W is a step s / scale of what is
+        stored. After `period` steps, and at the end of the pass, the stored weights are multiplied
+        by the scale, which is 1 again from then on. When that is depends on the lane alone. A batch
+        of weight 0 makes no step.
+        """
+        active = sums > 0
+        done = np.cumsum(active, axis=0)
+        with np.errstate(divide="ignore"):  # no shrinking: never; to 0: in every step
+            period = _LOG_RANGE / np.abs(np.log(np.abs(shrinks)))
+        period = np.clip(period, 1, len(sums)).astype(int)
+        scales = np.power(shrinks, (done - active) % period)
+        after = scales * np.where(active, shrinks, 1)
+        multiply = done % period == 0
+        multiply[-1] = True
+        steps = np.zeros_like(sums)
+        classes = len(self._bias)
+        np.divide(-rates * self._loss.slope_scale(classes), sums, out=steps, where=active)
+        self._scales = scales.astype(np.float32)
+        self._bias_steps = steps.astype(np.float32)
+        self._weight_steps = (steps / np.where(multiply, 1, after)).astype(np.float32)
+        self._factors = {
+            int(step): np.tile(np.where(multiply[step], after[step], 1), classes).astype(np.float32)
+            for step in np.flatnonzero(multiply.any(axis=1))
+        }
+
+    def step(self, number: int, rows: Floats) -> None:
+        """Take the step of batch `number`, whose rows (m, d) are float32."""
+        m, evens, (classes, lanes) = len(rows), self._evens, self._bias.shape
+        at = slice(number * self.batch_size, number * self.batch_size + m)
+        even, odd = self._even[:m], self._odd[:m]
+        even_by_class, odd_by_class = _by_class(even, classes), _by_class(odd, classes)
+        scores = self._space[: even.size].reshape(classes, m, lanes)
+        scale = self._scales[number]
+        np.matmul(rows[:, :evens], self._weights[:evens], out=even)
+        np.multiply(even_by_class, scale, out=scores)
+        if self._signs is not None:
+            signs = self._signs[at]
+            np.matmul(rows[:, evens:], self._weights[evens:], out=odd)
+            np.multiply(odd_by_class, signs * scale, out=odd_by_class)
+            scores += odd_by_class
+        scores += self._bias[:, None]
+        self._loss.slopes_(scores, self._labels[at])
+        if self._row_weights is not None:
+            scores *= self._row_weights[at]
+        self._bias += self._bias_steps[number] * np.add.reduce(scores, axis=1)
+        np.multiply(scores, self._weight_steps[number], out=even_by_class)
+        np.matmul(rows[:, :evens].T, even, out=self._change[:evens])
+        if self._signs is not None:
+            np.multiply(even_by_class, signs, out=odd_by_class)
+            np.matmul(rows[:, evens:].T, odd, out=self._change[evens:])
+        if number in self._factors:
+            self._weights *= self._factors[number]
+        self._weights += self._change
+
+
+@np.errstate(over="ignore", invalid="ignore")  # whatever is not finite is seen in the results
+def _descend(panels: Sequence[Panel], pass_number: int) -> None:
+    """Take panels through one pass, reading rows once for all; see `_reading_together`."""
+    first = panels[0]  # with the longest batches
+    rows = first.problem.rows.rows
+    n, features = rows.shape
+    order = row_order(first.seed, pass_number, n)
+    descents = [_Descent(panel, pass_number, order) for panel in panels]
+    length = min(n, first.batch_size)
+    space: Floats = np.empty((length, features), dtype=np.float32)
+    for start in range(0, n, length):
+        at = order[start : start + length]
+        chunk = space[: len(at)]
+        if rows.dtype == np.float32:
+            np.take(rows, at, axis=0, out=chunk, mode="clip")  # which needs no second buffer
+        else:
+            chunk[:] = rows[at]
+        for descent in descents:
+            size = descent.batch_size
+            for offset in range(0, len(at), size):
+                descent.step((start + offset) // size, chunk[offset : offset + size])
+
+
+class Panels:
+    """Trainings in panels, as few as hold them; one pass over the rows is an epoch of each.
+
+    Parameters
+    ----------
+    problem : rows, loss and classes.
+    lanes : of every panel: 1, 2, 4 or 8. The bits of a training depend on it.
+    next_pass : the number of the first pass.
+
+    Attributes
+    ----------
+    next_pass : the number of the next pass.
+    may_move : whether trainings may change their lane, so that fewer panels hold them; not where
+        `lanes_agree` says no.
+    """
+
+    def __init__(self, problem: Problem, *, lanes: int, next_pass: int = 0) -> None:
+        if lanes not in LANES:
+            raise ValueError(f"lanes must be one of {LANES}, got {lanes!r}")
+        self.problem, self.lanes, self.next_pass, self.may_move = problem, lanes, next_pass, True
+        self._groups: dict[tuple[int, int], list[Panel]] = {}
+        self._places: dict[Hashable, tuple[Panel, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def start(self, key: Hashable, training: Training) -> None:
+        """Begin a training with the next pass, which must be its first.
+
+        Raises
+        ------
+        ValueError
+            The key is taken, the pass is another, or there are flips but no images.
+        """
+        basis, seed = self.problem.rows.basis, training.seed
+        if training.first_pass != self.next_pass:
+            raise ValueError(f"{training.first_pass=} is not the next pass, {self.next_pass}")
+        weights = basis.turn(initial_weights(seed, self.problem.classes, basis.features))
+        bias = np.zeros(self.problem.classes, dtype=np.float32)
+        self.restore(key, training, LaneState(weights, bias))
+
+    def restore(self, key: Hashable, training: Training, state: LaneState) -> None:
+        """Go on with a training, to the same bits, from a state that it had before the next pass.
+
+        Raises
+        ------
+        ValueError
+            As `start`, or the state is not of these rows.
+        """
+        basis, classes = self.problem.rows.basis, self.problem.classes
+        setting = training.hyperparameters
+        check_images(basis.features, setting.flip_probability, basis.image_shape)
+        check_row_weights(training.row_weights, len(self.problem.rows.labels))
+        if key in self._places:
+            raise ValueError(f"{key=} is training already")
+        if not training.first_pass <= self.next_pass < training.first_pass + training.epochs:
+            raise ValueError(f"pass {self.next_pass} is no epoch of {training!r}")
+        shapes = state.weights.shape, state.bias.shape
+        if shapes != ((classes, basis.features), (classes,)):
+            raise ValueError(f"state of shapes {shapes} is not of these rows")
+        group = self._groups.setdefault((training.seed, setting.batch_size), [])
+        panel = next((one for one in group if None in one.trainings), None)
+        if panel is None:
+            panel = Panel(
+                self.problem, seed=training.seed, batch_size=setting.batch_size, lanes=self.lanes
+            )
+            group.append(panel)
+        self._place(key, panel, training, state)
+
+    def drop(self, key: Hashable) -> None:
+        """Take a training out; a KeyError where there is no such key."""
+        panel, lane = self._places.pop(key)
+        panel.clear(lane)
+
+    def state(self, key: Hashable) -> LaneState:
+        """Return a copy of what a training carries between two passes, for `restore`."""
+        panel, lane = self._places[key]
+        return panel.state(lane)
+
+    def run_pass(
+        self, pool: Executor | None = None, workers: int = 1
+    ) -> tuple[dict[Hashable, EpochResult | DivergedError], list[Seconds]]:
+        """Train and evaluate every training for one epoch.
+
+        After an exception, Ctrl-C among them, the weights are half trained: begin anew.
+
+        Parameters
+        ----------
+        pool : threads that share the work; without one, the caller's.
+        workers : among how many the work is shared; does not affect results.
+
+        Returns
+        -------
+        By key how each training stands, or how it diverged and is out; the caller drops what has
+        had its last epoch. And the seconds of each worker.
+
+        Raises
+        ------
+        ValueError
+            A training has had its last epoch before.
+        """
+        for key, (panel, lane) in self._places.items():
+            training = panel.trainings[lane]
+            if training is not None and self.next_pass >= training.first_pass + training.epochs:
+                raise ValueError(f"{key=} has had its last epoch; drop it")
+        self._compact()
+        shares, number = self._deal(max(1, workers)), self.next_pass
+        run = map if pool is None else pool.map
+        done = list(run(_train_and_evaluate, shares, [number] * len(shares)))
+        self.next_pass += 1
+        at = {panel: lanes for by_panel, _ in done for panel, lanes in by_panel.items()}
+        found = {key: at[panel][lane] for key, (panel, lane) in self._places.items()}
+        for key, result in found.items():
+            if isinstance(result, Exception):
+                self.drop(key)
+        return found, [seconds for _, seconds in done]
+
+    def _place(self, key: Hashable, panel: Panel, training: Training, state: LaneState) -> None:
+        lane = panel.trainings.index(None)
+        panel.put(lane, training, state)
+        self._places[key] = panel, lane
+
+    def _compact(self) -> None:
+        """Forget empty panels, and move trainings together where more panels become empty by it."""
+        for group in self._groups.values():
+            group[:] = [panel for panel in group if any(panel.trainings)]
+            # With the emptiest last, which are few to move.
+            group.sort(key=lambda panel: panel.trainings.count(None))
+            while self.may_move and sum(one.trainings.count(None) for one in group) >= self.lanes:
+                emptiest = group.pop()
+                for key, (panel, lane) in list(self._places.items()):
+                    if panel is emptiest:
+                        goal = next(one for one in group if None in one.trainings)
+                        training = panel.trainings[lane]
+                        assert training is not None  # noqa: S101 - it has a place
+                        self._place(key, goal, training, panel.state(lane))
+
+    def _deal(self, workers: int) -> list[list[Panel]]:
+        """Part the panels among workers about evenly, the longest pass first."""
+        panels = [panel for group in self._groups.values() for panel in group]
+        panels.sort(key=lambda panel: panel.batch_size)
+        shares: list[list[Panel]] = [[] for _ in range(min(workers, len(panels)))]
+        for panel in panels:
+            min(shares, key=lambda share: sum(_cost(one) for one in share)).append(panel)
+        return shares
+
+
+def lanes_agree(problem: Problem, *, lanes: int, batch_size: int) -> bool:
+    """Whether this machine's BLAS gives a training the same bits in each lane of a panel.
+
+    A training takes two steps and a short one in every lane, beside random neighbours, and is
+    evaluated: 0.1 s for CIFAR-10 at most. To be asked with as many BLAS threads as train.
+    """
+    rng = np.random.default_rng(0)
+    basis, n = problem.rows.basis, 2 * batch_size + batch_size // 2
+    few = problem.rows.first(n)
+    small = replace(problem, rows=few, evaluation={"few": few}, final={})
+    setting = Hyperparameters(
+        l2=0.01,
+        learning_rate=0.01,
+        decay_period=1,
+        batch_size=batch_size,
+        flip_probability=0 if basis.image_shape is None else 0.5,
+    )
+
+    def random(number: int) -> tuple[Training, LaneState]:
+        shape = (problem.classes, basis.features)
+        weights = rng.standard_normal(shape, dtype=np.float32)
+        bias = rng.standard_normal(problem.classes, dtype=np.float32)
+        training = Training(hyperparameters=setting, epochs=1, number=number)
+        return training, LaneState(weights, bias)
+
+    own, outcomes = random(0), set()
+    for lane in range(lanes):
+        panel = Panel(small, seed=0, batch_size=batch_size, lanes=lanes)
+        for place in range(lanes):
+            panel.put(place, *(own if place == lane else random(place + 1)))
+        _descend([panel], 0)
+        state = panel.state(lane)
+        outcome = (state.weights.tobytes(), state.bias.tobytes(), str(panel.evaluate(0)[lane]))
+        outcomes.add(outcome)
+    return len(outcomes) == 1
+
+
+def _cost(panel: Panel) -> float:
+    """About how long a pass takes, relative to long batches: measured with 4 and 8 lanes."""
+    return 1 + 12 / panel.batch_size
+
+
+class Seconds(NamedTuple):
+    """Wall time of a worker's pass."""
+
+    training: float
+    evaluation: float
+
+
+def _train_and_evaluate(
+    panels: list[Panel], pass_number: int
+) -> tuple[dict[Panel, dict[int, EpochResult | DivergedError]], Seconds]:
+    began = time.perf_counter()
+    for together in _reading_together(panels):
+        _descend(together, pass_number)
+    trained = time.perf_counter()
+    results = {panel: panel.evaluate(pass_number) for panel in panels}
+    return results, Seconds(trained - began, time.perf_counter() - trained)
+
+
+def _reading_together(panels: list[Panel]) -> list[list[Panel]]:
+    """Group panels of one seed whose batches fit into the longest of the group."""
+    groups: list[list[Panel]] = []
+    for panel in sorted(panels, key=lambda one: -one.batch_size):
+        for group in groups:
+            if group[0].seed == panel.seed and group[0].batch_size % panel.batch_size == 0:
+                group.append(panel)
+                break
+        else:
+            groups.append([panel])
+    return groups
+
+
+def _by_class(columns: Floats, classes: int) -> Floats:
+    """View (m, k * lanes) as (k, m, lanes)."""
+    return columns.reshape(len(columns), classes, -1).transpose(1, 0, 2)
+
+
+def _evaluation(loss: float, accuracy: float, penalty: float) -> Evaluation:
+    return Evaluation(loss=float(loss), cost=float(loss) + penalty, accuracy=float(accuracy))

@@ -1,0 +1,103 @@
+"""The test rows: `sweep test` and `sweep compare` open them for a study, which keeps count."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sweep.analysis.champion import fetch_classifier
+from sweep.analysis.in_full import run_key
+from sweep.analysis.selection import refuse_unfinished
+from sweep.search.lock import record_lock
+from sweep.search.record import TEST_OPENINGS
+from sweep.search.study_run import study_key
+from sweep.search.training_log import metric_name
+from sweep.statistics.intervals import accuracy_interval
+from sweep_model.metrics import accuracy, per_class_accuracy
+
+if TYPE_CHECKING:
+    from sweep.data import Source
+    from sweep.search.record import StudyRecord
+    from sweep.search.trials import TrialRecord
+    from sweep.tracking.tracker import Tracker
+    from sweep_model.classifier import LinearClassifier
+
+
+@dataclass(frozen=True)
+class HeldOutResult:
+    """The accuracy on the test rows, as fractions, with Wilson's 95 % interval."""
+
+    accuracy: float
+    low: float
+    high: float
+    rows: int
+    per_class: dict[str, float]
+
+    def record(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def evaluate_on_test_rows(classifier: LinearClassifier, source: Source) -> HeldOutResult:
+    """Open the test rows and evaluate a classifier on them."""
+    rows = source.test()
+    predicted = classifier.predict(rows.rows)
+    share = accuracy(predicted, rows.labels)
+    low, high = accuracy_interval(share, len(rows.labels))
+    shares = per_class_accuracy(predicted, rows.labels, len(classifier.class_names))
+    return HeldOutResult(
+        accuracy=share,
+        low=low,
+        high=high,
+        rows=len(rows.labels),
+        per_class={
+            name: float(value)
+            for name, value in zip(classifier.class_names, shares, strict=True)
+            if value == value  # noqa: PLR0124 - NaN: a class without test rows
+        },
+    )
+
+
+def refuse_without_test_rows(source: Source) -> None:
+    """Raise the source's own error where it has no test rows, before anything else is done."""
+    if not source.has_test:
+        source.test()
+
+
+def log_test_result(tracker: Tracker, run_id: str, result: HeldOutResult, step: int) -> None:
+    """Log a test result as metrics; the step is how often the rows have been opened."""
+    tracker.log_metrics(
+        run_id,
+        {
+            "test/accuracy": result.accuracy,
+            "test/accuracy_low": result.low,
+            "test/accuracy_high": result.high,
+            **{
+                f"test_accuracy_of/{metric_name(name)}": share
+                for name, share in result.per_class.items()
+            },
+        },
+        step,
+    )
+
+
+def open_test_rows(
+    study: StudyRecord, trial: TrialRecord, source: Source, tracker: Tracker
+) -> tuple[HeldOutResult, int]:
+    """Evaluate the selected trial on the test rows; return how often they have been opened."""
+    refuse_without_test_rows(source)
+    refuse_unfinished(study, trial)
+    classifier = fetch_classifier(study, trial, tracker)
+    with record_lock(study.workspace, study.name):
+        openings = [*study.attribute(TEST_OPENINGS, [])]
+        openings.append({"trial": trial.number, "time": datetime.now(UTC).isoformat()})
+        # Counted before anything is seen.
+        study.set_attribute(TEST_OPENINGS, openings)
+        result = evaluate_on_test_rows(classifier, source)
+        openings[-1]["result"] = result.record()
+        study.set_attribute(TEST_OPENINGS, openings)
+    for key in (run_key(study, trial), study_key(study)):
+        for run in tracker.runs(run_key=key):
+            log_test_result(tracker, run.info.run_id, result, len(openings))
+    return result, len(openings)

@@ -1,0 +1,219 @@
+"""Everything that makes a study that study: from the options to the record, and the seeds."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from sweep.errors import SweepError
+from sweep.space import space_from_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sweep.space import Space
+
+LOSSES = ("softmax", "bce")
+SAMPLERS = ("tpe", "random", "qmc", "grid")
+PRUNERS = ("halving", "median", "hyperband", "none")
+OBJECTIVES = ("val-accuracy", "val-loss")
+TRAIN_CURVES = ("sample", "all")
+
+MAX_SEED = 2**32 - 1
+MAX_SLOTS = 4096
+WIDEST_PANEL = 128
+"""Columns of a panel beyond which products are no faster."""
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+TPE_ARGUMENTS: Mapping[str, Any] = {
+    "multivariate": True,
+    "constant_liar": False,
+    "n_startup_trials": 8,
+}
+"""Recorded with every study, since Optuna's defaults change."""
+
+# They keep the streams of random numbers of a study apart.
+_TRAINING, _CONFIRMATIONS = 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which rows a study or a single trial works on, and how to find them again."""
+
+    source: str
+    """`cifar10`, `digits` or the path of an .npz file."""
+    directory: str | None
+    name: str
+    val_size: int
+    split_seed: int
+    data_digest: str
+    split_digest: str
+
+    def moved(self, file: Path) -> DataConfig:
+        """Return the config of the same rows in a file that lies elsewhere."""
+        if not self.source.endswith(".npz"):
+            raise SweepError(f"{file}: the study is on {self.source}, not on a file; leave it out")
+        return replace(self, source=str(file.expanduser().resolve()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """All that decides a study's trials, apart from how many there are.
+
+    Attributes
+    ----------
+    train_curve
+        Which training rows are evaluated after every epoch: a fixed sample, or all of them.
+    slots
+        Trials in training at once.
+    lanes
+        Trainings in one panel. A trial's bits depend on it, see `sweep_model.panels`.
+    eta
+        Of halving: one in so many trials goes on at each rung.
+    sampler_arguments
+        Of Optuna's `TPESampler`.
+
+    """
+
+    study: str
+    loss: str
+    epochs: int
+    seed: int
+    sampler: str
+    pruner: str
+    objective: str
+    train_curve: str = "sample"
+    data: DataConfig
+    space: Space
+    slots: int
+    lanes: int
+    eta: int = 3
+    sampler_arguments: Mapping[str, Any] = field(default_factory=lambda: dict(TPE_ARGUMENTS))
+
+    def __post_init__(self) -> None:
+        check_study_name(self.study)
+        for name, allowed in (
+            ("loss", LOSSES),
+            ("sampler", SAMPLERS),
+            ("pruner", PRUNERS),
+            ("objective", OBJECTIVES),
+            ("train_curve", TRAIN_CURVES),
+            ("lanes", (1, 2, 4, 8)),
+        ):
+            value = getattr(self, name)
+            if value not in allowed:
+                choices = ", ".join(map(str, allowed))
+                raise SweepError(f"{name} must be one of {choices}: got {value!r}")
+        for name, low, high in (
+            ("epochs", 1, math.inf),
+            ("seed", 0, MAX_SEED),
+            ("slots", 1, MAX_SLOTS),
+            ("eta", 2, math.inf),
+        ):
+            value = getattr(self, name)
+            if type(value) is not int:
+                raise SweepError(f"{name} must be a whole number: got {value!r}")
+            if not low <= value <= high:
+                raise SweepError(f"{name} must lie in [{low}, {high}]: got {value!r}")
+
+    @property
+    def metric(self) -> str:
+        """The curve whose last value is the objective, e.g. `val/accuracy`."""
+        return self.objective.replace("-", "/")
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Optuna's word for which way is better."""
+        return "maximize" if self.objective == "val-accuracy" else "minimize"
+
+    @property
+    def sign(self) -> int:
+        """What the objective is multiplied by so that less is better, for sorting."""
+        return -1 if self.direction == "maximize" else 1
+
+    @property
+    def training_seed(self) -> int:
+        """The seed of the search's trainings: of their initial weights, row order and flips."""
+        return _derived(self.seed, 0, _TRAINING)
+
+    def fresh_seed(self, number: int) -> int:
+        """Return a seed for a confirmation: of other draws than the search's."""
+        return _derived(self.seed, number, _CONFIRMATIONS)
+
+    def record(self) -> dict[str, Any]:
+        """Return plain values for JSON; `from_record` reads them back."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return plain | {"data": asdict(self.data), "space": self.space.record()}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> StudyConfig:
+        """Read back what `record` returned."""
+        try:
+            parts = {
+                "data": DataConfig(**record["data"]),
+                "space": space_from_record(record["space"]),
+            }
+            return cls(**{**record, **parts})
+        except (KeyError, TypeError) as error:
+            raise SweepError(
+                f"study {record.get('study')!r}: its config was recorded by another version of "
+                f"sweep: {error}; use that version, or begin anew with --study"
+            ) from error
+
+    def differences(self, other: StudyConfig) -> list[str]:
+        """Return a phrase `what this -> other` for each setting that would change a trial.
+
+        Where the data lie may change; what they are may not.
+        """
+        names = [each.name for each in fields(self) if each.name not in ("study", "data", "space")]
+        phrases = [
+            f"{name} {getattr(self, name)} -> {getattr(other, name)}"
+            for name in names
+            if getattr(self, name) != getattr(other, name)
+        ]
+        phrases += [
+            f"{name.replace('_', ' ')} {getattr(self.data, name):.12}"
+            f" -> {getattr(other.data, name):.12}"
+            for name in ("name", "data_digest", "split_digest")
+            if getattr(self.data, name) != getattr(other.data, name)
+        ]
+        return phrases + self.space.differences(other.space)
+
+
+def default_slots(trials: int) -> int:
+    """Return how many trials train at once: about 2.25 times the square root, in fours.
+
+    Fewer would leave processors idle, more would begin trials before there is a result to learn
+    from. It does not depend on the machine, so the same command gives the same study everywhere.
+    """
+    return min(MAX_SLOTS, max(8, 4 * math.ceil(2.25 * math.sqrt(trials) / 4)))
+
+
+def default_lanes(classes: int, slots: int) -> int:
+    """Return the lanes of a panel: more are faster, as long as trainings fill them."""
+    wanted = 8 if slots >= 40 else 4  # noqa: PLR2004 - measured with benchmarks/efficiency.py
+    return next((n for n in (8, 4, 2) if n <= wanted and n * classes <= WIDEST_PANEL), 1)
+
+
+def trial_seed(study_seed: int, index: int) -> int:
+    """Return the seed of what is drawn for one trial alone, e.g. by its sampler."""
+    return _derived(study_seed, index)
+
+
+def _derived(*numbers: int) -> int:
+    import numpy as np
+
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def check_study_name(name: str) -> str:
+    """Return a name that is fit for stores, tags and files, or refuse it."""
+    if not STUDY_NAME.fullmatch(name):
+        shown = name if len(name) <= 80 else name[:77] + "..."  # noqa: PLR2004 - the rule's own length
+        raise SweepError(
+            "a study name has 1 to 80 letters, digits, dots, dashes or underscores and begins "
+            f"with a letter or digit: got {shown!r}; choose another with --study"
+        )
+    return name

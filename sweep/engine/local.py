@@ -1,0 +1,182 @@
+"""The engine of one machine: panels of trainings on threads with one BLAS thread each."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Self
+
+from sweep.config import TRAIN_CURVES
+from sweep.environment import BLAS_THREADS
+from sweep_model.losses import LOSSES
+from sweep_model.panels import Panels, Problem, lanes_agree
+from sweep_model.preprocessing import MirrorRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping
+
+    from sweep.data import Prepared
+    from sweep.engine.protocol import Engine, Results
+    from sweep.timings import Timings
+    from sweep_model.panels import LaneState
+    from sweep_model.training import Training
+
+
+class LocalEngine:
+    """An `Engine` of this process; enter it to train.
+
+    Parameters
+    ----------
+    data : training and validation rows.
+    loss : `softmax` or `bce`.
+    lanes : of every panel: part of what a training's bits depend on.
+    train_curve : `sample` or `all`, see `StudyConfig`.
+    workers : threads; they do not affect results. None: one for each core.
+    timings : gets the seconds of `training`, `evaluation` and `waiting` (for the slowest worker).
+    first_pass : the number of the first pass.
+
+    Attributes
+    ----------
+    operations : useful floating-point operations so far.
+    """
+
+    def __init__(
+        self,
+        data: Prepared,
+        *,
+        loss: str,
+        lanes: int,
+        timings: Timings,
+        train_curve: str = "sample",
+        workers: int | None = None,
+        first_pass: int = 0,
+    ) -> None:
+        self.workers = workers or available_cores()
+        self.timings, self.operations = timings, 0.0
+        self._problem = _problem(data, loss, train_curve)
+        self._panels = Panels(self._problem, lanes=lanes, next_pass=first_pass)
+        self._agreeing: dict[int, bool] = {}
+        self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="trainer")
+
+    def __enter__(self) -> Self:
+        from threadpoolctl import threadpool_limits
+
+        self._limits = threadpool_limits(BLAS_THREADS, user_api="blas")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+        self._limits.restore_original_limits()
+
+    @property
+    def next_pass(self) -> int:
+        """The number of the next pass."""
+        return self._panels.next_pass
+
+    @property
+    def lanes_agree(self) -> bool:
+        """Whether this machine's BLAS gives the same bits in each lane, as far as was needed."""
+        return all(self._agreeing.values())
+
+    def start(self, key: Hashable, training: Training) -> None:
+        """Begin a training with the next pass."""
+        self._check_lanes(training)
+        self._panels.start(key, training)
+
+    def drop(self, key: Hashable) -> None:
+        """Take a training out."""
+        self._panels.drop(key)
+
+    def states(self, keys: Iterable[Hashable]) -> dict[Hashable, LaneState]:
+        """Return what trainings carry between two passes, for `restore`."""
+        return {key: self._panels.state(key) for key in keys}
+
+    def restore(self, states: Mapping[Hashable, tuple[Training, LaneState]]) -> None:
+        """Go on with trainings from their states, to the same bits."""
+        for key, (training, state) in states.items():
+            self._check_lanes(training)
+            self._panels.restore(key, training, state)
+
+    def run_pass(self) -> Results:
+        """Train and evaluate each training for one epoch."""
+        began, trainings = time.perf_counter(), len(self._panels)
+        results, seconds = self._panels.run_pass(self._threads, self.workers)
+        if trainings:
+            self.operations += trainings * _operations_an_epoch(self._problem)
+            wall = time.perf_counter() - began
+            parts = {
+                "training": sum(one.training for one in seconds) / self.workers,
+                "evaluation": sum(one.evaluation for one in seconds) / self.workers,
+            }
+            for part, share in parts.items():
+                self.timings.add(part, share)
+            self.timings.add("waiting", max(0.0, wall - sum(parts.values())))
+        return results
+
+    def _check_lanes(self, training: Training) -> None:
+        """Look once for every batch size whether trainings may be moved between lanes."""
+        size = training.hyperparameters.batch_size
+        if size not in self._agreeing:
+            agree = lanes_agree(self._problem, lanes=self._panels.lanes, batch_size=size)
+            self._agreeing[size] = agree
+            self._panels.may_move = self.lanes_agree
+
+
+def train_all(
+    engine: Engine, trainings: Mapping[Hashable, Training], on_pass: Callable[[Results], bool]
+) -> dict[Hashable, LaneState]:
+    """Run a list of trainings that all begin with the next pass, until the last has ended.
+
+    `on_pass` gets the results of every pass, while what trains is still in the engine, and says
+    whether to stop.
+
+    Returns
+    -------
+    What each training that did not diverge carries at its end.
+    """
+    for key, training in trainings.items():
+        engine.start(key, training)
+    left = dict(trainings)
+    states: dict[Hashable, LaneState] = {}
+    while left:
+        results = engine.run_pass()
+        stop = on_pass(results)
+        for key, result in results.items():
+            if isinstance(result, Exception):
+                del left[key]
+            elif stop or result.epoch == left[key].epochs:
+                states |= engine.states([key])
+                engine.drop(key)
+                del left[key]
+    return states
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use, also within a container."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+def _problem(data: Prepared, loss: str, train_curve: str) -> Problem:
+    if train_curve not in TRAIN_CURVES:
+        raise ValueError(f"train_curve must be one of {TRAIN_CURVES}, got {train_curve!r}")
+    rows = data.training
+    if not isinstance(rows, MirrorRows):
+        raise TypeError("rows must be in the mirror basis: prepare(..., mirrored=True)")
+    shown = rows if train_curve == "all" else rows.first(data.sample)
+    sampled = len(shown.labels) < len(rows.labels)
+    return Problem(
+        rows=rows,
+        evaluation={"train": shown, "val": MirrorRows.of(data.validation, data.image_shape)},
+        final={"final": rows} if sampled else {},
+        loss=LOSSES[loss],
+        classes=len(data.class_names),
+    )
+
+
+def _operations_an_epoch(problem: Problem) -> float:
+    """4 n d k for training and 2 d k a row to evaluate, floating-point operations."""
+    evaluated = sum(len(rows.labels) for rows in problem.evaluation.values())
+    n, features = problem.rows.rows.shape
+    return float(features * problem.classes * (4 * n + 2 * evaluated))

@@ -1,0 +1,1 @@
+"""The search: what is tried, what is given up, how a study runs and what it records."""

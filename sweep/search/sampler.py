@@ -1,0 +1,257 @@
+"""Which setting is tried next: coordinates of the search, its first wave, and TPE.
+
+The coordinate that matters is the length of the descent,
+
+    T = learning_rate * (n / batch_size) * sum over epochs e of decay_factor ** (e // decay_period)
+
+with n training rows, divided by K for bce, whose gradient is 1/K of softmax's. Good settings lie in
+the same range of T on small and large data, where good learning rates do not; so the first wave and
+TPE search log10 T in place of log10 learning_rate. Measured on CIFAR-10 and digits with both
+losses: the best 12 of 100 random settings lie at log10 T from 0.5 to 2.2, while the default space
+spreads over -2 to 3.7.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sweep.config import trial_seed
+from sweep.search.halving import BASELINE
+from sweep.search.trials import Status
+from sweep.space import BASELINES, Range
+from sweep_model.hyperparameters import Hyperparameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import optuna
+    from optuna.distributions import BaseDistribution
+
+    from sweep.config import StudyConfig
+    from sweep.search.halving import Trial
+
+DESCENT = "log10_descent"
+LOW, HIGH = 0.4, 2.2
+"""The range of log10 T that is searched, where the space allows it."""
+GRID_LEVELS = 3
+"""Points of each range in a grid: its ends and its middle."""
+MANY, NEWEST = 1_000, 300
+"""Of more than so many trials TPE is told of the newest: its time grows with their square."""
+POINTS = 8
+"""Values of a range that are tried for the limits of T."""
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The space with log10 T in place of the learning rate, to and from config."""
+
+    config: StudyConfig
+    rows: int
+    classes: int
+
+    def descent(self, setting: Mapping[str, Any]) -> float:
+        """Return log10 T of a setting."""
+        return math.log10(setting["learning_rate"]) + self._log_factor(setting)
+
+    @cached_property
+    def limits(self) -> tuple[float, float] | None:
+        """The range of log10 T over all batch sizes and decay periods; None where there is none.
+
+        There is none where learning rates are a list, or no pair of the others allows [0.4, 2.2].
+        """
+        space = self.config.space
+        if not isinstance(space.axes["learning_rate"], Range):
+            return None
+        periods, sizes = (space.axes[name] for name in ("decay_period", "batch_size"))
+        allowed = [
+            part
+            for period in periods.points(POINTS)
+            for size in sizes.points(POINTS)
+            if (part := self._allowed({"decay_period": period, "batch_size": size})) is not None
+        ]
+        if not allowed:
+            return None
+        return min(low for low, _ in allowed), max(high for _, high in allowed)
+
+    def _log_factor(self, setting: Mapping[str, Any]) -> float:
+        """log10 (T / learning_rate)."""
+        config = self.config
+        rates = Hyperparameters(
+            l2=0,
+            learning_rate=1,
+            decay_period=setting["decay_period"],
+            batch_size=setting["batch_size"],
+            flip_probability=0,
+        )
+        decays = sum(rates.rate(epoch) for epoch in range(config.epochs))
+        share = 1 / self.classes if config.loss == "bce" else 1.0
+        return math.log10(share * self.rows / setting["batch_size"] * decays)
+
+    def _allowed(self, setting: Mapping[str, Any]) -> tuple[float, float] | None:
+        """The part of [0.4, 2.2] within reach of the learning rate; None if there is none."""
+        axis = self.config.space.axes["learning_rate"]
+        assert isinstance(axis, Range)  # noqa: S101 - `limits` has looked
+        factor = self._log_factor(setting)
+        low, high = (math.log10(end) + factor for end in (axis.low, axis.high))
+        low, high = max(low, LOW), min(high, HIGH)
+        return (low, high) if low < high else None
+
+    def with_descent(self, setting: dict[str, Any], share: float) -> dict[str, Any]:
+        """Return the setting with the learning rate at a share, 0 to 1, of what T may be."""
+        axis = self.config.space.axes["learning_rate"]
+        part = None if self.limits is None else self._allowed(setting)
+        if part is None:
+            return {**setting, "learning_rate": axis.at(share)}
+        low, high = part
+        rate = 10 ** (low + share * (high - low) - self._log_factor(setting))
+        return {**setting, "learning_rate": axis.clip(rate)}
+
+    def at(self, point: Sequence[float]) -> dict[str, Any]:
+        """Return the setting at a point of the unit cube, one number for each varied axis."""
+        space = self.config.space
+        setting = space.at(point)
+        if self.limits is None or "learning_rate" not in space.varied():
+            return setting
+        return self.with_descent(setting, float(point[space.varied().index("learning_rate")]))
+
+    @cached_property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What TPE searches."""
+        from optuna.distributions import FloatDistribution
+
+        space = self.config.space
+        found = {name: space.axes[name].distribution() for name in space.varied()}
+        if self.limits is not None and found.pop("learning_rate", None) is not None:
+            found[DESCENT] = FloatDistribution(*self.limits)
+        return found
+
+    def to_point(self, setting: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a setting in the coordinates of `distributions`."""
+        point = {name: setting[name] for name in self.distributions if name != DESCENT}
+        if DESCENT in self.distributions:
+            low, high = self.limits or (LOW, HIGH)
+            point[DESCENT] = min(max(self.descent(setting), low), high)
+        return point
+
+    def from_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the setting of a point that TPE proposes."""
+        space = self.config.space
+        fixed = {name: axis.at(0.5) for name, axis in space.axes.items()}
+        setting = {name: point.get(name, fixed[name]) for name in space.axes}
+        if DESCENT not in point:
+            return setting
+        part = self._allowed(setting)
+        low, high = part if part is not None else self.limits or (LOW, HIGH)
+        share = (point[DESCENT] - low) / (high - low)
+        return self.with_descent(setting, min(max(share, 0.0), 1.0))
+
+
+class Sampler:
+    """Proposes the setting of one trial after another; each is a function of what is told of.
+
+    Parameters
+    ----------
+    config : of the study.
+    rows, classes : training rows and classes, which T depends on.
+    """
+
+    def __init__(self, config: StudyConfig, *, rows: int, classes: int) -> None:
+        self.config = config
+        self.coordinates = Coordinates(config, rows, classes)
+
+    def propose(
+        self, index: int, trials: Sequence[Trial], tell: Callable[[], optuna.Study]
+    ) -> dict[str, Any] | None:
+        """Return the setting of the trial with this index; None where a grid has no point left.
+
+        `trials` are those that have begun; `tell` makes the study of `told`, once for a pass.
+        """
+        config, space = self.config, self.config.space
+        if index == BASELINE:
+            return dict(space.clip(BASELINES[config.loss]))
+        if config.sampler == "grid":
+            tried = {tuple(trial.params[name] for name in space.axes) for trial in trials}
+            left = (point for point in self._grid if tuple(point.values()) not in tried)
+            return next((dict(point) for point in left), None)
+        if not space.varied():
+            return space.at([])
+        points = {"random": self._random, "qmc": self._sobol}
+        if config.sampler in points:
+            return space.at(points[config.sampler](index))
+        if index < config.slots:
+            return self.coordinates.at(self._halton(index))
+        study = tell()
+        study.sampler = self._tpe(index)
+        return self.coordinates.from_point(study.ask(self.coordinates.distributions).params)
+
+    def told(self, trials: Sequence[Trial], first_rung: int) -> optuna.Study:
+        """Return a study in memory of what TPE may learn from: all that has reached a rung.
+
+        Running trials count as pruned where they stand. Otherwise Optuna takes them for bad ones,
+        and in halving the best trials are those that run.
+        """
+        import optuna
+        from optuna.trial import TrialState, create_trial
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(direction=self.config.direction)
+        known = [t for t in trials if t.status != Status.FAILED and t.epoch >= first_rung]
+        for trial in known[-NEWEST:] if len(trials) > MANY else known:
+            epoch = trial.halted or trial.epoch
+            complete = trial.status == Status.COMPLETE and trial.halted is None
+            study.add_trial(
+                create_trial(
+                    state=TrialState.COMPLETE if complete else TrialState.PRUNED,
+                    value=trial.values[-1] if complete else None,
+                    params=self.coordinates.to_point(trial.params),
+                    distributions=self.coordinates.distributions,
+                    intermediate_values={epoch: trial.values[epoch - 1]},
+                )
+            )
+        return study
+
+    def _tpe(self, index: int) -> optuna.samplers.TPESampler:
+        import optuna
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.TPESampler(
+                seed=trial_seed(self.config.seed, index), **self.config.sampler_arguments
+            )
+
+    def _random(self, index: int) -> Sequence[float]:
+        rng = np.random.default_rng(trial_seed(self.config.seed, index))
+        return list(rng.random(len(self.config.space.varied())))
+
+    def _halton(self, index: int) -> Sequence[float]:
+        """The point `index` of a Halton sequence that the seed has shifted as a whole."""
+        from scipy.stats.qmc import Halton
+
+        size = len(self.config.space.varied())
+        shift = np.random.default_rng(trial_seed(self.config.seed, BASELINE)).random(size)
+        sequence = Halton(size, scramble=False).fast_forward(index)
+        return list((sequence.random(1)[0] + shift) % 1)
+
+    def _sobol(self, index: int) -> Sequence[float]:
+        """The point of trial `index`, from 1, in a Sobol sequence that the seed has scrambled."""
+        from scipy.stats.qmc import Sobol
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a single point is not balanced
+            sequence = Sobol(len(self.config.space.varied()), seed=self.config.seed)
+            if index > 1:  # SciPy cannot go forward by no point
+                sequence.fast_forward(index - 1)
+            return list(sequence.random(1)[0])
+
+    @cached_property
+    def _grid(self) -> list[dict[str, Any]]:
+        points = self.config.space.grid(GRID_LEVELS)
+        random.Random(self.config.seed).shuffle(points)  # noqa: S311 - an order, not a secret
+        return points

@@ -1,0 +1,95 @@
+"""The one thing that is written into MLflow's tables directly: where a moved folder's files are.
+
+MLflow keeps the absolute path of each run's files, and has no call that changes it. Where a folder
+was moved, renamed or copied, new files would go to the old place, and old ones be looked for there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from sweep.errors import SweepError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+    ("model_versions", "source"),
+)
+"""The columns that hold absolute paths, in the schema of MLflow 3.17."""
+OURS = """
+    SELECT DISTINCT artifact_location FROM experiments WHERE experiment_id IN (
+        SELECT experiment_id FROM runs JOIN tags ON runs.run_uuid = tags.run_uuid
+        WHERE tags.key = 'sweep.role'
+    ) OR (
+        artifact_location LIKE '%/mlruns/artifacts'
+        AND experiment_id NOT IN (SELECT experiment_id FROM runs)
+    )
+"""
+"""Experiments with runs of ours, or so far without any in a folder like ours."""
+TIMEOUT_SECONDS = 60
+
+
+def artifact_folder(database: Path) -> Path:
+    """Return where the files of a local store's runs lie: beside its database."""
+    return database.parent.resolve() / "artifacts"
+
+
+def relocate(database: Path) -> bool:
+    """Correct the paths of a store whose folder was moved; return whether anything was written.
+
+    Only what lies below the old folder is corrected, in one transaction; the caller holds the lock
+    under which stores are made.
+
+    Raises
+    ------
+    SweepError
+        The tables are not as expected; nothing is written.
+
+    """
+    new = artifact_folder(database).as_uri()
+    address = str(database.absolute())
+    with closing(sqlite3.connect(address, timeout=TIMEOUT_SECONDS)) as store:
+        columns = {
+            table: {row[1] for row in store.execute(f"PRAGMA table_info({table})")}
+            for table, _ in COLUMNS
+        }
+        if "artifact_location" not in columns["experiments"]:
+            return False  # no store yet, or none of MLflow's
+        places = store.execute(OURS).fetchall()
+        moved = [place for (place,) in places if place != new and _lies_beside(place)]
+        if not moved:
+            return False
+        missing = [f"{t}.{c}" for t, c in COLUMNS if c not in columns[t]]
+        if missing:
+            raise SweepError(
+                f"{database}: the folder was moved, and this version of MLflow has no "
+                f"{', '.join(missing)} to correct; move the folder back to {_folder_of(moved[0])}"
+            )
+        with store:
+            store.execute("BEGIN IMMEDIATE")
+            for old in moved:
+                for table, column in COLUMNS:
+                    store.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names of ours
+                        f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                        (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
+                    )
+    return True
+
+
+def _lies_beside(place: str | None) -> bool:
+    """Whether it is where files lie beside a database, see `artifact_folder`."""
+    return place is not None and place.startswith("file:") and place.endswith("/artifacts")
+
+
+def _folder_of(place: str) -> str:
+    return url2pathname(urlsplit(place).path).removesuffix("/artifacts")

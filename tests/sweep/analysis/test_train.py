@@ -1,0 +1,136 @@
+import os
+import signal
+
+import pytest
+
+from sweep.analysis.train import settle_hyperparameters, train_single
+from sweep.data import open_source
+from sweep.data.reopening import choose_data
+from sweep.errors import SweepError
+from sweep.search.interrupts import InterruptedStudyError
+
+
+@pytest.fixture(scope="module")
+def chosen(tiny_npz):
+    """Return the config of the tiny data and its rows."""
+    source = open_source(str(tiny_npz))
+    return choose_data(source, val_size=None, split_seed=0, given=str(tiny_npz), mirrored=True)
+
+
+@pytest.fixture
+def train(chosen, tracker):
+    """Return a function that trains on the tiny data."""
+    config, rows = chosen
+
+    def train(on_epoch=lambda *_: None, test_source=None, **given):
+        return train_single(
+            settle_hyperparameters(given, "softmax", rows),
+            rows,
+            config,
+            tracker,
+            loss="softmax",
+            epochs=3,
+            seed=5,
+            train_curve="sample",
+            test_source=test_source,
+            on_epoch=on_epoch,
+        )
+
+    return train
+
+
+@pytest.fixture
+def only_run(tracker):
+    def find():
+        (run,) = tracker.runs(role="train")
+        return run
+
+    return find
+
+
+def test_what_is_left_out_is_the_reports_own_setting_without_flips_of_what_has_no_shape(chosen):
+    assert vars(settle_hyperparameters({"l2": 0.5}, "softmax", chosen[1])) == {
+        "l2": 0.5,
+        "learning_rate": 0.01,
+        "decay_period": 10,
+        "batch_size": 50,
+        "flip_probability": 0.0,
+        "decay_factor": 0.5,
+    }
+
+
+def test_flips_of_what_has_no_shape_are_refused(chosen):
+    with pytest.raises(SweepError, match=r"nothing to flip: got --flip-probability 0\.5; leave"):
+        settle_hyperparameters({"flip_probability": 0.5}, "softmax", chosen[1])
+
+
+def test_a_training_is_a_finished_run_with_its_curves_setting_and_weights(train, only_run):
+    epochs = []
+    result = train(lambda epoch, values: epochs.append((epoch, values["val/accuracy"])))
+    run = only_run()
+    assert epochs == list(enumerate(result.curves["val/accuracy"], start=1))
+    assert len(epochs) == 3
+    assert (run.info.run_id, run.info.status) == (result.run_id, "FINISHED")
+    assert run.data.metrics["val/loss"] == result.curves["val/loss"][-1]
+    assert "final/train_loss" in run.data.metrics
+    assert run.data.params["learning_rate"] == "0.01"
+    assert run.data.tags["sweep.weights_digest"] == result.weights_digest
+    assert run.data.tags["mlflow.runName"] == "train-softmax-seed-5"
+    assert result.held_out is None
+
+
+def test_a_divergence_fails_the_run_and_says_what_to_try(train, only_run):
+    with pytest.raises(SweepError, match=r"the training diverged in epoch .*; try a smaller --lea"):
+        train(l2=1.0, learning_rate=1e6, batch_size=2)
+    run = only_run()
+    assert run.info.status == "FAILED"
+    assert run.data.tags["sweep.status"] == "failed"
+    assert run.data.tags["sweep.reason"].startswith("diverged in epoch ")
+
+
+def test_a_defect_fails_the_run_and_is_not_put_down_to_the_learning_rate(train, only_run):
+    def broken(*_):
+        raise KeyError("gone")
+
+    with pytest.raises(KeyError, match="gone"):
+        train(broken)
+    run = only_run()
+    assert run.info.status == "FAILED"
+    assert run.data.tags["sweep.reason"] == "KeyError: 'gone'"
+    assert "val/loss" in run.data.metrics
+
+
+@pytest.mark.slow
+def test_a_signal_ends_the_training_in_order(train, only_run, tracker):
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        with pytest.raises(InterruptedStudyError, match=f"stopped by {number.name}") as stopped:
+            train(lambda epoch, _, sent=number: epoch == 2 and os.kill(os.getpid(), sent))
+        assert stopped.value.exit_code == code
+        run = only_run()
+        assert run.info.status == "FAILED"
+        assert number.name in run.data.tags["sweep.reason"]
+        points = tracker.client.get_metric_history(run.info.run_id, "val/loss")
+        assert [point.step for point in points] == [1, 2]
+        tracker.client.delete_run(run.info.run_id)
+
+
+@pytest.mark.slow
+def test_a_signal_that_comes_after_the_last_epoch_takes_nothing_away(train, only_run):
+    result = train(lambda epoch, _: epoch == 3 and os.kill(os.getpid(), signal.SIGINT))
+    assert len(result.curves["val/loss"]) == 3
+    assert only_run().info.status == "FINISHED"
+
+
+def test_test_rows_are_opened_only_if_their_source_is_given(train, tiny_npz, tracker):
+    class Counted:
+        opened = 0
+
+        def test(self):
+            self.opened += 1
+            return open_source(str(tiny_npz)).test()
+
+    source = Counted()
+    result = train(test_source=source)
+    assert (source.opened, result.held_out.rows) == (1, 9)
+    run = tracker.client.get_run(result.run_id)
+    assert run.data.metrics["test/accuracy"] == result.held_out.accuracy

@@ -1,0 +1,116 @@
+import os
+import socket
+import threading
+
+import pytest
+from filelock import FileLock
+
+from sweep.errors import SweepError
+from sweep.search.lock import (
+    GLANCE_SECONDS,
+    is_held,
+    record_lock,
+    refuse_running,
+    runner_of,
+    study_lock,
+)
+from sweep.workspace import Workspace
+
+ME = f"process {os.getpid()} on {socket.gethostname()}"
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    (tmp_path / "mlruns").mkdir()
+    return Workspace(tmp_path)
+
+
+@pytest.fixture
+def owner(workspace):
+    return workspace.folder / "one.owner"
+
+
+def test_a_second_holder_is_told_which_process_on_which_host_is_the_first(workspace):
+    with (
+        study_lock(workspace, "one"),
+        pytest.raises(SweepError, match=f"'one' is being run by {ME}; .*--study"),
+        study_lock(workspace, "one"),
+    ):
+        pass
+
+
+def test_another_study_may_run_at_the_same_time(workspace):
+    with study_lock(workspace, "one"), study_lock(workspace, "two"):
+        assert runner_of(workspace, "one") == runner_of(workspace, "two") == ME
+    assert runner_of(workspace, "one") is None
+
+
+def test_the_lock_falls_with_an_error(workspace, owner):
+    with pytest.raises(ValueError, match="inside"), study_lock(workspace, "one"):
+        raise ValueError("inside")
+    assert not owner.exists()
+    with study_lock(workspace, "one"):
+        assert owner.exists()
+
+
+def test_what_a_dead_process_left_is_taken_over(workspace, owner):
+    workspace.lock("one").touch()
+    owner.write_text("process 1 on nowhere")
+    assert runner_of(workspace, "one") is None
+    with study_lock(workspace, "one"):
+        assert owner.read_text() == ME
+
+
+@pytest.mark.parametrize("written", [None, ""])
+def test_a_holder_that_has_not_written_its_name_yet_is_another_process(workspace, owner, written):
+    if written is not None:
+        owner.write_text(written)
+    with (
+        FileLock(workspace.lock("one")),
+        pytest.raises(SweepError, match="is being run by another process; wait"),
+        study_lock(workspace, "one"),
+    ):
+        pass
+
+
+def test_a_study_that_is_run_is_refused_before_its_rows_are_loaded(workspace):
+    refuse_running(workspace, "one")
+    assert not workspace.lock("one").exists()
+    with study_lock(workspace, "one"), pytest.raises(SweepError, match=f"run by {ME}"):
+        refuse_running(workspace, "one")
+    refuse_running(workspace, "one")
+
+
+def test_who_looks_whether_a_study_is_run_keeps_nobody_from_running_it(workspace):
+    fcntl = pytest.importorskip("fcntl")
+    with study_lock(workspace, "one"):
+        pass
+    path = workspace.lock("one")
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        glance = threading.Timer(GLANCE_SECONDS / 4, fcntl.flock, (file, fcntl.LOCK_UN))
+        glance.start()
+        with study_lock(workspace, "one"):
+            assert is_held(path)
+        glance.join()
+
+
+def test_an_owner_that_cannot_be_cleared_away_hides_no_other_trouble(workspace, owner):
+    def fail():
+        owner.unlink()
+        owner.mkdir()
+        raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"), study_lock(workspace, "one"):
+        fail()
+
+
+def test_the_record_is_changed_by_one_at_a_time_also_while_the_study_runs(workspace):
+    with study_lock(workspace, "one"), record_lock(workspace, "one"):
+        other = threading.Thread(target=lambda: record_lock(workspace, "one").__enter__())
+        other.daemon = True
+        other.start()
+        other.join(0.1)
+        assert other.is_alive()
+    other.join(10)
+    assert not other.is_alive()

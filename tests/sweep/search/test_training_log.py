@@ -1,0 +1,251 @@
+from errno import ENOENT, ENOSPC
+
+import numpy as np
+import pytest
+from mlflow.utils.validation import _validate_metric_name
+from PIL import Image
+
+from sweep.data import Prepared
+from sweep.search import training_log
+from sweep.search.training_log import TrainingLog, metric_name, parameters
+from sweep_model.classifier import LinearClassifier
+from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.losses import SOFTMAX
+from sweep_model.panels import LaneState
+from sweep_model.preprocessing import MirrorBasis, Standardiser
+from sweep_model.training import EpochResult, Evaluation, Rows, Training
+
+GIVEN = {
+    "l2": 0.1,
+    "learning_rate": 0.01,
+    "decay_period": 10,
+    "batch_size": 50,
+    "flip_probability": 0.2,
+}
+WEIGHTS = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [-1, -1, -1, -1]], np.float32)
+
+
+def prepared(image_shape=(1, 2, 2), names=("flat/bed", "tall", "unseen")):
+    rows = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]], np.float32)
+    labels = np.array([0, 1, 1, 0])
+    return Prepared(
+        name="squares",
+        training=Rows(rows, labels),
+        validation=Rows(rows, labels),
+        sample=4,
+        standardiser=Standardiser.fit(rows),
+        class_names=names,
+        image_shape=image_shape,
+        data_digest="d" * 64,
+        split_digest="s" * 64,
+    )
+
+
+@pytest.fixture
+def begin():
+    """Return a function that begins the log of a training of seven epochs."""
+
+    def begin(epochs=7, **data):
+        training = Training(hyperparameters=Hyperparameters(**GIVEN), epochs=epochs, seed=3)
+        return TrainingLog.begun(training, prepared(**data), "softmax")
+
+    return begin
+
+
+def state(size=1.0, image_shape=(1, 2, 2)):
+    basis = MirrorBasis(4, image_shape)
+    return LaneState(basis.turn(size * WEIGHTS), np.zeros(3, np.float32))
+
+
+def result(epoch, accuracy=0.5, **final):
+    return EpochResult(
+        epoch=epoch,
+        learning_rate=0.25,
+        evaluations={
+            "train": Evaluation(loss=1.0, cost=1.5, accuracy=0.75),
+            "val": Evaluation(loss=2.0, cost=2.5, accuracy=accuracy),
+            **final,
+        },
+    )
+
+
+def train(log, epochs):
+    for epoch in epochs:
+        log.record(result(epoch, epoch / 10))
+        if log.wants_image(epoch):
+            log.take_image(state(epoch), epoch)
+
+
+def written(log, folder, *, figures=True):
+    trouble = log.write_files(folder, log.classifier(state()), title="t", figures=figures)
+    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    return trouble, files
+
+
+def steps(files):
+    images = [name for name in files if name.startswith("images/") and name.endswith(".png")]
+    return sorted(int(name.split("+")[2]) for name in images)
+
+
+def test_parameters_have_log10_twins_because_the_axes_of_the_ui_are_linear():
+    values = parameters(Hyperparameters(**GIVEN), loss="bce", epochs=7, seed=3)
+    assert values == GIVEN | {
+        "loss": "bce",
+        "epochs": 7,
+        "seed": 3,
+        "decay_factor": 0.5,
+        "log10_l2": -1.0,
+        "log10_learning_rate": -2.0,
+    }
+    without = parameters(Hyperparameters(**GIVEN | {"l2": 0.0}), loss="bce", epochs=7, seed=3)
+    assert "log10_l2" not in without
+
+
+def test_every_epoch_is_kept_with_the_time_at_which_it_ended(begin):
+    log = begin()
+    log.record(result(1, 0.25))
+    log.record(result(2, 0.5))
+    assert log.curves == {
+        "train/loss": [1.0, 1.0],
+        "train/cost": [1.5, 1.5],
+        "train/accuracy": [0.75, 0.75],
+        "val/loss": [2.0, 2.0],
+        "val/cost": [2.5, 2.5],
+        "val/accuracy": [0.25, 0.5],
+    }
+    assert log.epoch == len(log.times) == 2
+    assert log.metrics == {}
+
+
+def test_the_last_epoch_is_measured_on_all_training_rows(begin):
+    log, whole = begin(epochs=1), Evaluation(loss=3.0, cost=4.0, accuracy=0.5)
+    log.record(result(1, final=whole))
+    assert log.metrics == {
+        "final/train_loss": 3.0,
+        "final/train_cost": 4.0,
+        "final/train_accuracy": 0.5,
+    }
+    curve_of_all = begin(epochs=1)
+    curve_of_all.record(result(1))
+    assert curve_of_all.metrics["final/train_loss"] == 1.0
+
+
+def test_weights_are_kept_before_training_at_some_epochs_and_at_the_end(begin, tmp_path):
+    log = begin()
+    train(log, range(1, 8))
+    assert log.images.steps == [0, 1, 3]
+    trouble, files = written(log, tmp_path / "files")
+    assert trouble == ""
+    assert steps(files) == [0, 1, 3, 7]
+    others = [name for name in files if not name.startswith("images/")]
+    assert others == [
+        "classifier/classifier.npz",
+        "figures/class_weights.png",
+        "figures/curves.png",
+    ]
+    sizes = set()
+    for path in (tmp_path / "files/images").glob("*.png"):
+        with Image.open(path) as image:
+            sizes.add(image.size)
+    assert len(sizes) == 1
+
+
+def test_a_full_disk_is_no_trouble_of_a_figure_but_ends_the_study(begin, tmp_path, monkeypatch):
+    log = begin()
+    train(log, range(1, 8))
+
+    for number, ends in ((ENOSPC, True), (ENOENT, False)):  # or a font is missing
+
+        def fail(*_, number=number):
+            raise OSError(number, "no")
+
+        monkeypatch.setattr("sweep.tracking.images.write_figure", fail)
+        if ends:
+            with pytest.raises(OSError, match="no"):
+                written(log, tmp_path / "files")
+            assert not (tmp_path / "files").exists()
+        else:
+            assert "no" in written(log, tmp_path / "files")[0]
+
+
+def test_of_a_pruned_trial_the_last_image_is_kept_and_no_figure(begin, tmp_path):
+    log = begin()
+    train(log, range(1, 3))
+    _, files = written(log, tmp_path / "files", figures=False)
+    assert steps(files) == [2]
+    assert [name for name in files if not name.startswith("images/")] == [
+        "classifier/classifier.npz"
+    ]
+
+
+def test_without_an_image_shape_no_weights_are_drawn(begin, tmp_path):
+    log = begin(image_shape=None)
+    log.record(result(1))
+    assert not log.wants_image(1)
+    classifier = log.classifier(state(image_shape=None))
+    log.write_files(tmp_path / "files", classifier, title="t", figures=True)
+    assert [path.name for path in (tmp_path / "files").iterdir()] != []
+    assert not (tmp_path / "files/images").exists()
+    assert [path.name for path in (tmp_path / "files/figures").iterdir()] == ["curves.png"]
+
+
+def test_the_classifier_is_that_of_the_weights_in_pixel_order(begin, tmp_path):
+    log = begin()
+    log.record(result(1))
+    classifier = log.classifier(state())
+    np.testing.assert_allclose(classifier.weights, WEIGHTS, atol=1e-6)
+    written(log, tmp_path / "files")
+    kept = LinearClassifier.load(tmp_path / "files/classifier/classifier.npz")
+    assert kept.digest == classifier.digest
+    assert kept.loss is SOFTMAX
+
+
+def test_accuracy_is_told_for_each_class_that_has_validation_rows(begin):
+    log = begin()
+    log.measure(log.classifier(state()))
+    assert log.metrics == {"val_accuracy_of/flat_bed": 1.0, "val_accuracy_of/tall": 0.5}
+
+
+def test_the_accuracies_of_very_many_classes_are_not_recorded_one_by_one(begin, monkeypatch):
+    monkeypatch.setattr(training_log, "MANY_CLASSES", 2)
+    log = begin()
+    log.measure(log.classifier(state()))
+    assert log.metrics == {}
+
+
+def test_a_figure_that_fails_is_told_and_everything_else_is_kept(begin, tmp_path):
+    log = begin()
+    log.record(result(1))
+    log.curves["val/loss"] = "broken"
+    trouble, files = written(log, tmp_path / "files")
+    assert trouble
+    assert "classifier/classifier.npz" in files
+    assert steps(files) == [0, 1]
+
+
+def test_what_an_earlier_attempt_left_is_replaced_as_a_whole(begin, tmp_path):
+    log, folder = begin(), tmp_path / "files"
+    log.record(result(1))
+    for place in (folder, tmp_path / ".files.partial"):
+        place.mkdir()
+        (place / "left.txt").touch()
+    _, files = written(log, folder)
+    assert "left.txt" not in files
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+
+def test_a_classifier_that_cannot_be_written_is_the_callers_to_say(begin, tmp_path):
+    log = begin()
+    log.record(result(1))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        written(log, tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("cat", "cat"), ("a/b:c", "a_b_c"), ("Katze (groß)", "Katze _groß_"), ("x" * 99, "x" * 80)],
+)
+def test_a_metric_name_holds_only_what_mlflow_takes(text, name):
+    assert metric_name(text) == name
+    _validate_metric_name(name)

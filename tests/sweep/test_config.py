@@ -1,0 +1,216 @@
+import json
+import math
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from statistics import median
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweep.config import (
+    LOSSES,
+    MAX_SEED,
+    MAX_SLOTS,
+    OBJECTIVES,
+    PRUNERS,
+    SAMPLERS,
+    TPE_ARGUMENTS,
+    TRAIN_CURVES,
+    WIDEST_PANEL,
+    DataConfig,
+    StudyConfig,
+    check_study_name,
+    default_lanes,
+    default_slots,
+    trial_seed,
+)
+from sweep.errors import SweepError
+from sweep.space import DEFAULT_SPACES, Choices
+
+BAD = [
+    ({"loss": "hinge"}, "loss must be one of softmax, bce: got 'hinge'"),
+    ({"sampler": "gp"}, "sampler must be one of tpe, random, qmc, grid: got 'gp'"),
+    ({"pruner": ""}, "pruner must be one of halving, median, hyperband, none: got ''"),
+    ({"objective": "loss"}, "objective must be one of val-accuracy, val-loss: got 'loss'"),
+    ({"train_curve": "half"}, "train_curve must be one of sample, all: got 'half'"),
+    ({"lanes": 3}, "lanes must be one of 1, 2, 4, 8: got 3"),
+    ({"epochs": 0}, "epochs must lie in [1, inf]: got 0"),
+    ({"epochs": math.nan}, "epochs must be a whole number: got nan"),
+    ({"seed": -1}, "seed must lie in [0, 4294967295]: got -1"),
+    ({"seed": MAX_SEED + 1}, "seed must lie in [0, 4294967295]: got 4294967296"),
+    ({"slots": 0}, "slots must lie in [1, 4096]: got 0"),
+    ({"slots": MAX_SLOTS + 1}, "slots must lie in [1, 4096]: got 4097"),
+    ({"eta": 1}, "eta must lie in [2, inf]: got 1"),
+    ({"study": "a b"}, "a study name has"),
+]
+BAD_NAMES = [
+    *("", "../escape", "a/b", "a\\b", ".hidden", "-option", "two\nlines", "trailing\n"),
+    *("<b>bold</b>", "it's", "a b", "na\u00efve", "nul\0", "x" * 81, "x" * 10_000),
+]
+
+configs = st.fixed_dictionaries(
+    {
+        "loss": st.sampled_from(LOSSES),
+        "epochs": st.integers(1, 100_000),
+        "seed": st.integers(0, MAX_SEED),
+        "sampler": st.sampled_from(SAMPLERS),
+        "pruner": st.sampled_from(PRUNERS),
+        "objective": st.sampled_from(OBJECTIVES),
+        "train_curve": st.sampled_from(TRAIN_CURVES),
+        "data": st.builds(
+            DataConfig,
+            source=st.text(),
+            directory=st.none() | st.text(),
+            name=st.text(),
+            val_size=st.integers(1),
+            split_seed=st.integers(0),
+            data_digest=st.text(),
+            split_digest=st.text(),
+        ),
+        "space": st.sampled_from(list(DEFAULT_SPACES.values())),
+        "slots": st.integers(1, MAX_SLOTS),
+        "lanes": st.sampled_from((1, 2, 4, 8)),
+        "eta": st.integers(2, 9),
+        "study": st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z"),
+    }
+)
+
+
+@given(configs)
+def test_a_record_that_went_through_json_reads_back_as_the_same_config(values):
+    config = StudyConfig(**values)
+    assert StudyConfig.from_record(json.loads(json.dumps(config.record()))) == config
+
+
+def test_a_bad_value_is_refused_with_the_rule_and_the_value(make_config):
+    for change, message in BAD:
+        with pytest.raises(SweepError) as refused:
+            make_config(**change)
+        assert str(refused.value).startswith(message)
+
+
+def test_a_study_name_that_a_path_tag_or_page_could_trip_over_is_refused_in_a_short_line():
+    for name in BAD_NAMES:
+        with pytest.raises(SweepError) as refused:
+            check_study_name(name)
+        shown = name if len(name) < 81 else "x" * 77 + "..."
+        assert str(refused.value).endswith(f": got {shown!r}; choose another with --study")
+        assert "\n" not in str(refused.value)
+
+
+def test_a_plain_study_name_is_taken_as_it_is():
+    for name in ("a", "digits-softmax", "2023.04_run-1", "x" * 80):
+        assert check_study_name(name) == name
+
+
+def test_the_objective_is_the_name_of_a_curve_and_a_direction(make_config):
+    told = [
+        (config.metric, config.direction, config.sign)
+        for config in (make_config(objective=objective) for objective in OBJECTIVES)
+    ]
+    assert told == [("val/accuracy", "maximize", -1), ("val/loss", "minimize", 1)]
+
+
+def test_every_setting_that_changes_a_trial_is_a_difference(make_config):
+    space = DEFAULT_SPACES["softmax"].replace({"l2": Choices(name="l2", values=(1,))})
+    arguments = TPE_ARGUMENTS | {"n_startup_trials": 9}
+    for change, phrases in [
+        ({}, []),
+        ({"loss": "bce"}, ["loss softmax -> bce"]),
+        ({"epochs": 7}, ["epochs 6 -> 7"]),
+        ({"seed": 1}, ["seed 0 -> 1"]),
+        ({"sampler": "qmc"}, ["sampler tpe -> qmc"]),
+        ({"pruner": "none"}, ["pruner halving -> none"]),
+        ({"objective": "val-loss"}, ["objective val-accuracy -> val-loss"]),
+        ({"train_curve": "all"}, ["train_curve sample -> all"]),
+        ({"slots": 12}, ["slots 8 -> 12"]),
+        ({"lanes": 2}, ["lanes 4 -> 2"]),
+        ({"eta": 4}, ["eta 3 -> 4"]),
+        (
+            {"sampler_arguments": arguments},
+            [f"sampler_arguments {dict(TPE_ARGUMENTS)} -> {arguments}"],
+        ),
+        ({"space": space}, ["l2 1e-05:1:log -> 1"]),
+        ({"epochs": 7, "seed": 1}, ["epochs 6 -> 7", "seed 0 -> 1"]),
+    ]:
+        assert make_config().differences(replace(make_config(), **change)) == phrases
+
+
+def test_what_the_data_are_may_not_change_but_where_they_lie_may(make_config):
+    config = make_config()
+    for change, phrases in [
+        ({"name": "other"}, ["name tiny -> other"]),
+        ({"data_digest": "e" * 64}, ["data digest dddddddddddd -> eeeeeeeeeeee"]),
+        ({"split_digest": "6" * 64}, ["split digest 555555555555 -> 666666666666"]),
+        ({"source": "/elsewhere/tiny.npz"}, []),
+        ({"directory": "/elsewhere"}, []),
+    ]:
+        other = replace(config, data=replace(config.data, **change))
+        assert config.differences(other) == phrases
+
+
+def test_a_config_of_another_version_is_said_to_be_so(make_config):
+    record = make_config(study="old").record()
+    without = {name: value for name, value in record.items() if name != "seed"}
+    for other in ({**record, "added": 1}, without, {**record, "data": {"source": "digits"}}):
+        with pytest.raises(SweepError, match="'old': its config was recorded by another version"):
+            StudyConfig.from_record(other)
+
+
+def test_rows_of_a_file_may_have_moved_and_other_rows_may_not(make_config, tmp_path):
+    data = make_config().data
+    file = tmp_path / "there.npz"
+    assert data.moved(file) == replace(data, source=str(file))
+    with pytest.raises(SweepError, match="on digits, not on a file"):
+        replace(data, source="digits").moved(Path("there.npz"))
+
+
+# Slots and lanes
+
+
+def test_slots_are_about_two_and_a_quarter_times_the_root_of_the_trials():
+    for trials, slots in {1: 8, 12: 8, 50: 16, 200: 32, 2_000: 104, 10**7: MAX_SLOTS}.items():
+        assert default_slots(trials) == slots
+    for trials in range(1, 3000, 7):
+        slots = default_slots(trials)
+        assert slots % 4 == 0
+        assert slots == 8 or 0 <= slots - 2.25 * math.sqrt(trials) < 4
+
+
+def test_lanes_are_four_and_eight_where_slots_fill_them_and_classes_leave_room():
+    for (classes, slots), lanes in {
+        (10, 8): 4,
+        (10, 36): 4,
+        (10, 40): 8,
+        (2, 40): 8,
+        (16, 40): 8,
+        (17, 40): 4,
+        (33, 40): 2,
+        (64, 8): 2,
+        (65, 8): 1,
+        (1000, 100): 1,
+    }.items():
+        assert default_lanes(classes, slots) == lanes
+        assert lanes == 1 or lanes * classes <= WIDEST_PANEL
+
+
+# Seeds
+
+
+def test_every_draw_of_every_study_has_a_seed_of_its_own(make_config):
+    studies = [make_config(seed=seed) for seed in range(20)]
+    seeds = [config.training_seed for config in studies]
+    seeds += [config.fresh_seed(number) for config, number in product(studies, range(20))]
+    seeds += [trial_seed(config.seed, index) for config, index in product(studies, range(20))]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert math.isclose(median(seeds), 2**31, rel_tol=0.1)
+
+
+def test_the_same_numbers_give_the_same_seeds(make_config):
+    one, again = make_config(seed=3), make_config(seed=3)
+    assert one.training_seed == again.training_seed
+    assert one.fresh_seed(4) == again.fresh_seed(4)
+    assert trial_seed(3, 4) == trial_seed(3, 4)

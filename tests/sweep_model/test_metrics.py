@@ -1,0 +1,89 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
+
+from sweep_model.metrics import (
+    accuracy,
+    calibration_bins,
+    confusion,
+    expected_calibration_error,
+    per_class_accuracy,
+    true_class_probability,
+)
+
+FOUR = arrays(np.int64, 20, elements=st.integers(0, 3))
+PROBABILITIES = arrays(np.float64, (20, 4), elements=st.floats(0, 1))
+
+
+@given(FOUR, FOUR)
+def test_accuracy_and_confusion_agree_with_scikit_learn(predicted, labels):
+    assert accuracy(predicted, labels) == accuracy_score(labels, predicted)
+    np.testing.assert_array_equal(
+        confusion(predicted, labels, 4), confusion_matrix(labels, predicted, labels=range(4))
+    )
+
+
+@given(FOUR, FOUR)
+def test_the_accuracy_of_a_class_is_its_recall(predicted, labels):
+    recall = recall_score(labels, predicted, labels=range(4), average=None, zero_division=np.nan)
+    np.testing.assert_array_equal(per_class_accuracy(predicted, labels, 4), recall)
+
+
+def test_an_absent_class_has_no_accuracy():
+    ours = per_class_accuracy(np.array([0, 2]), np.array([0, 0]), 3)
+    np.testing.assert_array_equal(ours, [0.5, np.nan, np.nan])
+
+
+def test_rows_of_the_confusion_are_true_classes():
+    assert confusion(np.array([1]), np.array([0]), 2).tolist() == [[0, 1], [0, 0]]
+
+
+def test_accuracy_needs_one_prediction_per_label_and_at_least_one():
+    for predicted, labels in ((0, 0), (2, 3)):
+        with pytest.raises(ValueError, match=rf"\({predicted},\) predictions and \({labels},\)"):
+            accuracy(np.zeros(predicted, int), np.zeros(labels, int))
+
+
+def test_the_probability_of_the_true_class_is_picked_from_each_row():
+    probabilities = np.array([[0.1, 0.9], [0.3, 0.7]])
+    assert true_class_probability(probabilities, np.array([1, 0])).tolist() == [0.9, 0.3]
+
+
+def test_confidence_and_accuracy_are_compared_bin_by_bin():
+    probabilities = np.array([[0.9, 0.1], [0.3, 0.7], [0.95, 0.05], [0.75, 0.25]])
+    bins = calibration_bins(probabilities, np.array([0, 1, 1, 0]), bins=4)
+    assert bins.counts.tolist() == [0, 0, 2, 2]
+    np.testing.assert_allclose(bins.confidence, [np.nan, np.nan, 0.725, 0.925])
+    np.testing.assert_allclose(bins.accuracy, [np.nan, np.nan, 1, 0.5])
+    assert expected_calibration_error(bins) == pytest.approx((2 * 0.275 + 2 * 0.425) / 4)
+
+
+def test_an_edge_belongs_to_the_bin_below_and_zero_to_the_first():
+    bins = calibration_bins(np.array([[0.0], [0.25], [0.5], [1.0]]), np.zeros(4, int), bins=4)
+    assert bins.counts.tolist() == [2, 1, 0, 1]
+
+
+@given(PROBABILITIES, FOUR, st.integers(1, 30))
+def test_no_row_is_lost_and_the_error_is_a_fraction(probabilities, labels, bins):
+    sorted_rows = calibration_bins(probabilities, labels, bins=bins)
+    assert sorted_rows.counts.sum() == 20
+    assert 0 <= expected_calibration_error(sorted_rows) <= 1
+
+
+@given(PROBABILITIES, FOUR)
+def test_with_one_bin_the_error_is_the_gap_between_the_means(probabilities, labels):
+    confidence = probabilities.max(axis=1).mean()
+    gap = abs(confidence - accuracy(probabilities.argmax(axis=1), labels))
+    error = expected_calibration_error(calibration_bins(probabilities, labels, bins=1))
+    assert error == pytest.approx(gap, abs=1e-12)
+
+
+def test_sure_and_right_is_calibrated():
+    bins = calibration_bins(np.eye(3, dtype=np.float32), np.arange(3))
+    assert expected_calibration_error(bins) == 0
+    assert math.isnan(bins.accuracy[0])

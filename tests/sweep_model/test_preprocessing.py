@@ -1,0 +1,246 @@
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.preprocessing import StandardScaler
+
+from sweep_model.preprocessing import (
+    CHUNK,
+    MirrorBasis,
+    MirrorRows,
+    Standardiser,
+    check_images,
+    from_mirror_basis,
+    mirror,
+    to_mirror_basis,
+)
+from sweep_model.training import Rows
+
+SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 7))
+
+
+@given(arrays(np.uint8, (7, 3), elements=st.integers(0, 255)))
+def test_standardised_rows_are_those_of_scikit_learn(rows):
+    expected = StandardScaler().fit_transform(rows.astype(np.float64))
+    standardised = Standardiser.fit(rows).apply(rows)
+    np.testing.assert_allclose(standardised, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_fitted_rows_have_mean_zero_and_deviation_one(rng):
+    rows = rng.normal(5, 3, (2 * CHUNK + 1, 4)).astype(np.float32)
+    standardised = Standardiser.fit(rows).apply(rows)
+    np.testing.assert_allclose(standardised.mean(axis=0, dtype=np.float64), 0, atol=1e-6)
+    np.testing.assert_allclose(standardised.std(axis=0, dtype=np.float64), 1, atol=1e-6)
+
+
+def test_standardised_rows_are_new_and_float32_and_the_rows_stay_as_they_were():
+    for dtype in (np.uint8, np.int64, np.float32, np.float64):
+        rows = np.array([[1, 2], [3, 5]], dtype=dtype)
+        rows.flags.writeable = False
+        standardiser = Standardiser.fit(rows)
+        standardised = standardiser.apply(rows)
+        assert {standardised.dtype, standardiser.mean.dtype, standardiser.factor.dtype} == {
+            np.dtype(np.float32)
+        }
+        assert standardised.tolist() == [[-1, -1], [1, 1]]
+
+
+def test_a_constant_feature_is_zero_in_every_row():
+    for constant in (0.0, 0.1, 1e30):
+        standardiser = Standardiser.fit(np.full((3_001, 1), constant))
+        assert standardiser.factor == [0]
+        unseen = np.array([[constant], [constant + 1], [-5]])
+        assert not standardiser.apply(unseen).any()
+
+
+def test_a_rare_value_does_not_make_a_feature_constant():
+    rows = np.zeros((CHUNK + 1, 1), dtype=np.uint8)
+    rows[-1] = 1
+    assert Standardiser.fit(rows).factor > 0
+
+
+def test_the_statistics_are_summed_in_float64():
+    # Float32 cannot hold the sum: a thousand such rows pass 2^24, where it skips whole numbers.
+    rows = np.array([[0], [1]] * CHUNK, dtype=np.float32) + 2**20
+    standardiser = Standardiser.fit(rows)
+    assert (standardiser.mean, standardiser.factor) == (2**20 + 0.5, 2)
+
+
+def test_other_rows_are_measured_by_the_fitted_ones():
+    standardiser = Standardiser.fit(np.array([[0.0], [2.0]]))
+    assert standardiser.apply(np.array([[10.0]])) == [[9]]
+
+
+def test_a_feature_that_float32_cannot_hold_is_refused_by_its_number():
+    rows = np.ones((4, 3))
+    for broken in (np.nan, np.inf, -np.inf, 1e300):
+        rows[1, 2] = broken
+        with pytest.raises(ValueError, match="feature 2 cannot be standardised in float32"):
+            Standardiser.fit(rows)
+
+
+def test_a_spread_too_small_for_float32_is_refused():
+    with pytest.raises(ValueError, match="its standard deviation 5e-41"):
+        Standardiser.fit(np.array([[0], [1e-40]]))
+
+
+def test_rows_that_are_no_table_are_refused():
+    for shape in ((0, 3), (3,), (2, 2, 2)):
+        with pytest.raises(ValueError, match="rows must be"):
+            Standardiser.fit(np.zeros(shape))
+
+
+def test_fitting_needs_little_memory_beside_the_rows():
+    rows = np.zeros((20_000, 500), dtype=np.uint8)  # 10 MB; 80 MB in float64
+    tracemalloc.start()
+    Standardiser.fit(rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+@st.composite
+def images(draw, dtype=np.float64):
+    """Rows with their image shape."""
+    shape = draw(SHAPES)
+    rows = draw(st.integers(0, 4))
+    elements = st.floats(-100, 100, width=32)
+    return draw(arrays(dtype, (rows, math.prod(shape)), elements=elements)), shape
+
+
+def test_left_and_right_change_places_in_every_line_of_every_channel():
+    rows = np.array([[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]])
+    assert mirror(rows, (2, 2, 3)).tolist() == [[3, 2, 1, 6, 5, 4, 9, 8, 7, 12, 11, 10]]
+
+
+@given(images())
+def test_mirroring_twice_is_the_identity(case):
+    rows, shape = case
+    np.testing.assert_array_equal(mirror(mirror(rows, shape), shape), rows)
+
+
+@given(images())
+def test_the_mirror_image_is_the_callers_own(case):
+    rows, shape = case
+    assert not np.shares_memory(mirror(rows, shape), rows)
+
+
+@given(images())
+def test_the_way_to_the_mirror_basis_and_back_is_a_round_trip(case):
+    rows, shape = case
+    there = to_mirror_basis(rows, shape)
+    np.testing.assert_allclose(from_mirror_basis(*there, shape), rows, rtol=1e-14, atol=1e-13)
+
+
+@given(SHAPES)
+def test_the_mirror_basis_is_orthonormal(shape):
+    size = math.prod(shape)
+    basis = np.concatenate(to_mirror_basis(np.eye(size), shape), axis=1)
+    np.testing.assert_allclose(basis @ basis.T, np.eye(size), atol=1e-15)
+
+
+@given(images())
+def test_a_flip_is_a_sign_of_the_odd_half(case):
+    rows, shape = case
+    even, odd = to_mirror_basis(rows, shape)
+    flipped_even, flipped_odd = to_mirror_basis(mirror(rows, shape), shape)
+    np.testing.assert_array_equal(flipped_even, even)
+    np.testing.assert_array_equal(flipped_odd, -odd)
+
+
+@given(images(), st.integers(0, 1000))
+def test_scores_and_sums_of_squares_are_the_same_in_both_bases(case, seed):
+    rows, shape = case
+    weights = np.random.default_rng(seed).normal(size=(2, rows.shape[1]))
+    even, odd = to_mirror_basis(rows, shape)
+    weights_even, weights_odd = to_mirror_basis(weights, shape)
+    scores = even @ weights_even.T + odd @ weights_odd.T
+    np.testing.assert_allclose(scores, rows @ weights.T, atol=1e-10)
+    squares = (weights_even**2).sum() + (weights_odd**2).sum()
+    assert squares == pytest.approx((weights**2).sum(), rel=1e-13)
+
+
+def test_the_middle_column_of_an_odd_width_is_even_and_unscaled():
+    even, odd = to_mirror_basis(np.array([[3.0, 7.0, 1.0]]), (1, 1, 3))
+    np.testing.assert_allclose(even, [[4 / math.sqrt(2), 7]])
+    np.testing.assert_allclose(odd, [[2 / math.sqrt(2)]])
+
+
+def test_the_halves_keep_channels_and_lines_in_order():
+    even, odd = to_mirror_basis(np.arange(12.0)[None], (2, 1, 6))
+    np.testing.assert_allclose(even * math.sqrt(2), [[5, 5, 5, 17, 17, 17]])
+    np.testing.assert_allclose(odd * math.sqrt(2), [[-5, -3, -1, -5, -3, -1]])
+
+
+@given(images(dtype=np.float32))
+def test_float32_stays_float32_and_rows_stay_as_they_were(case):
+    rows, shape = case
+    rows.flags.writeable = False
+    even, odd = to_mirror_basis(rows, shape)
+    even.flags.writeable = odd.flags.writeable = False
+    back = from_mirror_basis(even, odd, shape)
+    assert {even.dtype, odd.dtype, back.dtype, mirror(rows, shape).dtype} == {rows.dtype}
+
+
+def test_rows_of_another_length_than_the_images_are_refused():
+    message = r"rows of shape \(2, 13\) are not images .*\(1, 3, 4\)"
+    for function in (mirror, to_mirror_basis):
+        with pytest.raises(ValueError, match=message):
+            function(np.zeros((2, 13)), (1, 3, 4))
+    even, odd = to_mirror_basis(np.zeros((2, 12)), (1, 3, 4))
+    with pytest.raises(ValueError, match="are not images of shape"):
+        from_mirror_basis(even, odd[:, 1:], (1, 3, 4))
+
+
+def pixels_of(shape, n=4):
+    return np.random.default_rng(n).normal(size=(n, math.prod(shape))).astype(np.float32)
+
+
+@given(SHAPES)
+def test_a_mirrored_row_differs_in_the_sign_of_its_odd_part_only(shape):
+    basis, pixels = MirrorBasis(math.prod(shape), shape), pixels_of(shape)
+    there, back = basis.turn(pixels), basis.turn(mirror(pixels, shape))
+    np.testing.assert_array_equal(back[:, : basis.evens], there[:, : basis.evens])
+    np.testing.assert_array_equal(back[:, basis.evens :], -there[:, basis.evens :])
+
+
+@given(SHAPES)
+def test_turning_back_gives_the_pixels(shape):
+    basis, pixels = MirrorBasis(math.prod(shape), shape), pixels_of(shape)
+    np.testing.assert_allclose(basis.turn_back(basis.turn(pixels)), pixels, rtol=1e-5, atol=1e-6)
+
+
+def test_many_rows_are_turned_as_one_would_be():
+    basis, pixels = MirrorBasis(6, (1, 2, 3)), pixels_of((1, 2, 3), n=2_500)
+    one_by_one = np.concatenate([basis.turn(pixels[i : i + 1]) for i in range(len(pixels))])
+    np.testing.assert_array_equal(basis.turn(pixels), one_by_one)
+
+
+def test_rows_that_are_no_images_are_all_even_and_stay_as_they_are():
+    basis, pixels = MirrorBasis(5), pixels_of((1, 1, 5))
+    assert basis.evens == 5
+    for turned in (basis.turn(pixels), basis.turn_back(pixels)):
+        np.testing.assert_array_equal(turned, pixels)
+        assert not np.shares_memory(turned, pixels)
+
+
+def test_mirror_rows_keep_the_labels_and_leave_the_pixels():
+    pixels, labels = pixels_of((1, 2, 2)), np.arange(4)
+    pixels.flags.writeable = labels.flags.writeable = False
+    turned = MirrorRows.of(Rows(pixels, labels), (1, 2, 2))
+    np.testing.assert_array_equal(turned.rows, turned.basis.turn(pixels))
+    np.testing.assert_array_equal(turned.labels, labels)
+    assert turned.rows.dtype == np.float32
+    assert turned.rows.flags.c_contiguous
+
+
+def test_images_of_another_size_and_flips_without_images_are_refused():
+    with pytest.raises(ValueError, match=r"image_shape must hold 5 features, got \(1, 2, 2\)"):
+        MirrorRows.of(Rows(pixels_of((1, 1, 5)), np.arange(4)), (1, 2, 2))
+    with pytest.raises(ValueError, match=r"flip_probability must be 0 .* image_shape, got 0\.4"):
+        check_images(5, 0.4, None)
+    check_images(4, 0.4, (1, 2, 2))
