@@ -5,9 +5,16 @@ from optuna.storages import InMemoryStorage
 
 from sweep.analysis.confirm import Confirming
 from sweep.analysis.confirmation import Confirmation, confirmation_of
-from sweep.analysis.in_full import in_full, in_full_state, run_key, train_in_full
+from sweep.analysis.in_full import (
+    in_full,
+    in_full_files,
+    in_full_state,
+    run_key,
+    train_in_full,
+)
 from sweep.analysis.reproduce import reproduce
 from sweep.analysis.selection import find_selected, refuse_unfinished
+from sweep.analysis.session import sync_study
 from sweep.errors import SweepError
 from sweep.search.interrupts import Interrupts
 from sweep.search.record import CONFIRMATION, CONFIRMING
@@ -64,6 +71,20 @@ def test_its_classifier_and_figures_wait_for_a_run_of_their_own(study, pruned, t
     kept = LinearClassifier.load(state.files / "classifier" / "classifier.npz")
     assert kept.digest == full.weights_digest
     assert (state.files / "figures" / "curves.png").is_file()
+
+
+def test_what_mlflow_missed_of_it_is_sent_later_with_the_studys_other_runs(
+    study, pruned, tiny_data, workspace
+):
+    finish(study, pruned, tiny_data)
+    tracker = Tracker("tiny", workspace)
+    assert sync_study(study, tracker) == len(study.trials()) + 1
+    (found,) = tracker.runs(role="in-full", **study.tags)
+    assert found.info.status == "FINISHED"
+    points = tracker.client.get_metric_history(found.info.run_id, "val/loss")
+    assert [point.step for point in points] == [1, 2, 3, 4, 5]
+    assert not in_full_files(study, pruned.number).exists()
+    assert sync_study(study, tracker) == 0
 
 
 def test_it_is_trained_once(study, pruned, tiny_data):

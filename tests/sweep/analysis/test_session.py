@@ -191,6 +191,22 @@ def test_an_interrupted_study_goes_on_to_what_an_unbroken_one_comes_to(
     assert in_mlflow(broken, images()) == in_mlflow(unbroken, images())
 
 
+def test_a_study_whose_checkpoint_was_lost_has_every_point_once_in_mlflow(
+    run, images, workspace, outcome
+):
+    unbroken = run(study_name="unbroken").study
+    with pytest.raises(InterruptedStudyError):
+        run(study_name="broken", listener=Stopper(2))
+    workspace.checkpoint("broken").unlink()
+    broken = run(study_name="broken").study
+    assert outcome(broken) == outcome(unbroken)
+    tracker = images()
+    for trial in broken.trials():
+        (found,) = tracker.runs(trial=trial.number, study="broken")
+        points = tracker.client.get_metric_history(found.info.run_id, "val/loss")
+        assert [(p.step, p.timestamp) for p in points] == list(enumerate(trial.times, 1))
+
+
 def test_a_store_that_was_lost_is_filled_from_the_record(run, workspace, images):
     study = run().study
     with closing(sqlite3.connect(workspace.mlflow_database)) as database, database:

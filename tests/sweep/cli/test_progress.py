@@ -120,6 +120,17 @@ def test_a_terminal_gets_a_bar_with_count_best_and_time_left(seen, config, make_
     assert last.rstrip().endswith("left 0:17:00")  # 17 of 40 epochs, 60 s each
 
 
+def test_what_an_earlier_run_trained_does_not_shorten_the_time_left(seen, config, make_trial, clock):
+    seen(terminal=False)
+    with watching(config, total=4) as listener:
+        for number in (0, 1):
+            listener.trial_known(make_trial(number, [0.75] * 10))
+        listener.trial_began(2)
+        clock.append(6.0)
+        listener.epoch_ended(2, 1, 0.6)
+        assert listener.seconds_left == 19 * 6.0
+
+
 def test_the_bar_counts_what_is_finished_and_steps_back_from_what_failed(
     seen, config, make_trial, pruned
 ):

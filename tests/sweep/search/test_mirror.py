@@ -240,6 +240,26 @@ def test_a_deleted_run_is_made_anew(tracker, mirror, files):
     assert [run.info.run_id for run in deleted] == [first]
 
 
+def test_points_that_will_be_measured_again_are_discarded_with_their_run(tracker, mirror):
+    first = mirror.update(state(2))
+    mirror.discard("s/trial-000")
+    later = [BEGAN + 1010, BEGAN + 1020, BEGAN + 1030]
+    second = mirror.update(ended(times=later))
+    assert first != second
+    found = told(tracker)
+    assert [(step, at) for step, _, at in found["points"]["val/loss"]] == [
+        (i + 1, at) for i, at in enumerate(later)
+    ]
+    assert found["parameters"] == {"l2": "0.1", "epochs": "3"}
+
+
+def test_a_run_without_points_stays_when_its_trial_begins_anew(tracker, mirror):
+    run_id = mirror.update(state(0))
+    mirror.discard("s/trial-000")
+    mirror.discard("s/trial-001")  # MLflow has never heard of it
+    assert mirror.update(ended()) == run_id
+
+
 def test_a_run_of_the_same_key_in_another_experiment_is_another_run(tracker, workspace):
     from sweep.tracking.tracker import Tracker
 
