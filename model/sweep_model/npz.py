@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def write_arrays(
-    path: Path, arrays: Mapping[str, npt.NDArray[Any]], *, durable: bool = True
-) -> None:
-    """Write the arrays beside `path` and move them there, once they are on the disk if `durable`.
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write the arrays beside `path` and move them there, once they are on the disk.
 
     Raises
     ------
@@ -30,9 +28,8 @@ def write_arrays(
     try:
         with partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

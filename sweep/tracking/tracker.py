@@ -6,10 +6,8 @@ import logging
 import os
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from sweep.errors import SweepError
 from sweep.tracking.address import database_path, mask
@@ -96,12 +94,6 @@ class Tracker:
         found = self.client.get_experiment_by_name(self.experiment)
         assert found is not None  # noqa: S101 - by this process, or by the other
         return found
-
-    def files_in(self) -> Path | None:
-        """Return the folder of the runs' files; None where a server or a cloud has them."""
-        with self.reaching():
-            place = urlsplit(self.client.get_experiment(self.experiment_id).artifact_location)
-        return Path(url2pathname(place.path)) if place.scheme in ("", "file") else None
 
     def describe(self, markdown: str) -> None:
         """Replace the experiment's description."""

@@ -141,7 +141,7 @@ def test_other_arrays_than_expected_are_refused(path):
 
 
 def test_without_names_every_array_is_read(path):
-    write_arrays(path, ARRAYS, durable=False)
+    write_arrays(path, ARRAYS)
     assert set(read_arrays(path)) == set(ARRAYS)
 
 

@@ -120,7 +120,7 @@ def test_a_terminal_gets_a_bar_with_count_best_and_time_left(seen, config, make_
     assert last.rstrip().endswith("left 0:17:00")  # 17 of 40 epochs, 60 s each
 
 
-def test_what_an_earlier_run_trained_does_not_shorten_the_time_left(seen, config, make_trial, clock):
+def test_what_an_earlier_run_trained_does_not_count_as_pace(seen, config, make_trial, clock):
     seen(terminal=False)
     with watching(config, total=4) as listener:
         for number in (0, 1):

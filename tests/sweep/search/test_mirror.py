@@ -253,7 +253,7 @@ def test_points_that_will_be_measured_again_are_discarded_with_their_run(tracker
     assert found["parameters"] == {"l2": "0.1", "epochs": "3"}
 
 
-def test_a_run_without_points_stays_when_its_trial_begins_anew(tracker, mirror):
+def test_a_run_without_points_stays_when_its_trial_begins_anew(mirror):
     run_id = mirror.update(state(0))
     mirror.discard("s/trial-000")
     mirror.discard("s/trial-001")  # MLflow has never heard of it

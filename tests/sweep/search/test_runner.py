@@ -451,10 +451,10 @@ def test_whatever_stands_in_the_place_of_a_checkpoint_is_never_an_error(tmp_path
     contents += [whole[: len(whole) * share // 10] for share in range(1, 10)]
     for other in abouts:
         text = np.frombuffer(json.dumps(other).encode(), np.uint8)
-        write_arrays(path, {**arrays, "about": text}, durable=False)
+        write_arrays(path, {**arrays, "about": text})
         contents.append(path.read_bytes())
     for lost in arrays:
-        write_arrays(path, {n: a for n, a in arrays.items() if n != lost}, durable=False)
+        write_arrays(path, {n: a for n, a in arrays.items() if n != lost})
         contents.append(path.read_bytes())
     for content in contents:
         path.write_bytes(content)

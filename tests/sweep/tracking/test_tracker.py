@@ -113,13 +113,6 @@ def test_where_there_are_no_runs_the_way_to_some_is_told_and_nothing_is_made(wor
     assert not missing.exists()
 
 
-def test_the_files_of_runs_lie_beside_the_database_and_a_server_keeps_its_own(workspace, tracker):
-    assert tracker.files_in() == workspace.folder / "artifacts"
-    elsewhere = tracker.client.create_experiment("kept", artifact_location="mlflow-artifacts:/7")
-    tracker.experiment_id = elsewhere
-    assert tracker.files_in() is None
-
-
 def test_an_experiment_that_another_process_creates_meanwhile_is_found(
     workspace, tracker, monkeypatch
 ):
