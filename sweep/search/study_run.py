@@ -59,6 +59,8 @@ def trial_state(study: StudyRecord, trial: TrialRecord, data: Prepared | None) -
     if ended and trial.epochs:
         epoch, accuracy = best_epoch(trial.curves)
         metrics |= {"best/val_accuracy": accuracy, "best/epoch": epoch}
+    if trial.status == Status.COMPLETE:  # by which the dashboard puts the best first
+        metrics |= {f"final/val_{name}": trial.last(f"val/{name}") for name in ("accuracy", "loss")}
     rates = [setting.rate(epoch) for epoch in range(trial.epochs)]
     return RunState(
         key=trial_key(study, trial.number),

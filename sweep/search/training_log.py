@@ -123,7 +123,8 @@ class TrainingLog:
     ) -> str:
         """Write what becomes the run's artifacts, whole or not at all; return what went wrong.
 
-        With `figures` all images of the weights and the figures, else the last image alone.
+        With `figures` all images of the weights and the figures, else the last image alone, which
+        stands for the last epoch of the study, too.
 
         Raises
         ------
@@ -155,8 +156,11 @@ class TrainingLog:
 
         if self.images is not None:
             self.images.take(classifier.weights, self.epoch)
-            for epoch in self.images.steps if figures else [self.epoch]:
-                write_image(folder, self.images.draw(epoch), "weights", epoch)
+            steps = {epoch: epoch for epoch in self.images.steps}
+            if not figures:  # the dashboard's slider stands at the last epoch of complete trials
+                steps = dict.fromkeys((self.epoch, self.training.epochs), self.epoch)
+            for step, epoch in steps.items():
+                write_image(folder, self.images.draw(epoch), "weights", step)
         if not figures:
             return
         write_figure(folder / "figures/curves.png", curves_figure(self.curves, title=title))

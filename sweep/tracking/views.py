@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
 RESULTS = {"val-accuracy": "best/val_accuracy", "val-loss": "val/loss"}
 """For each objective the metric that a chart shows as a trial's result."""
+FINAL = {"val-accuracy": "final/val_accuracy", "val-loss": "final/val_loss"}
+"""For each objective the metric that complete trials alone have; the page puts others after them.
+"""
 SHOWN = 2
 """How many hyperparameters get a chart of their own."""
 WEIGHTS_SECTION = "Weights, the best trial last"
 """Said of the page's first ten trials; of two studies those of the better one come first."""
-IMAGES_HEIGHT = 1350
+IMAGES_HEIGHT = 1600
 """Pixels for ten images in rows of three; in less the last is hidden, which is the best."""
 TRIALS_ONLY = "tags.`sweep.role` = 'trial'"
 
@@ -170,7 +173,8 @@ def _learning_curves() -> list[Card]:
 
 def _page(config: StudyConfig, conditions: Sequence[str]) -> dict[str, Any]:
     """Return which runs stand on the page, in which order and columns."""
-    metrics = dict.fromkeys([config.metric, "best/val_accuracy", "val/accuracy", "val/loss"])
+    final = FINAL[config.objective]
+    metrics = dict.fromkeys([final, "best/val_accuracy", "val/accuracy", "val/loss"])
     # of a small number the table hides the exponent, so it gets the logarithm, too
     parameters = [_axis(config, name) for name in config.space.varied()]
     columns = [f"metrics.`{name}`" for name in metrics] + [
@@ -178,7 +182,7 @@ def _page(config: StudyConfig, conditions: Sequence[str]) -> dict[str, Any]:
     ]
     return {
         "searchFilter": " and ".join(conditions),
-        "orderByKey": f"metrics.`{config.metric}`",
+        "orderByKey": f"metrics.`{final}`",
         "orderByAsc": config.direction == "minimize",
         "selectedColumns": ["attributes.`Duration`", "tags.`sweep.status`", *columns],
         "runsHiddenMode": "SHOW_ALL",  # the default shows the charts of ten runs

@@ -18,24 +18,20 @@ PATIENCE = 45_000
 """Milliseconds; a page that is ready sooner is not waited for."""
 SHOTS = os.environ.get("SWEEP_SCREENSHOTS")
 """A folder for a picture of what the tests saw."""
-STUDIES = {"digits-softmax": 6, "digits-bce": 4}
+STUDIES = {"digits-softmax": 12, "digits-bce": 9}
+"""How many trials each has; halving prunes most of them."""
+EPOCHS = 6
 SWEEP = [sys.executable, "-c", "from sweep.cli import main; main()"]
 PORT = "5800"
 RUN = f"""
 from sweep.cli import main
 for study, trials in {STUDIES}.items():
     data, loss = study.split("-")
-    options = ["--data", data, "--loss", loss, "--trials", str(trials), "--epochs", "2"]
-    main(["run", *options, "--pruner", "none"], standalone_mode=False)
+    options = ["--data", data, "--loss", loss, "--trials", str(trials), "--epochs", "{EPOCHS}"]
+    main(["run", *options], standalone_mode=False)
 """
 NO_ASSISTANT = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
 """On the first visit MLflow opens a pane that takes a quarter of the width."""
-
-
-@pytest.fixture(scope="session")
-def studies():
-    """Return how many trials each study has."""
-    return STUDIES
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +41,23 @@ def browsed(tmp_path_factory, furnish):
     command = [sys.executable, "-c", RUN]
     subprocess.run(command, cwd=workspace.root, check=True, capture_output=True)
     return workspace
+
+
+@pytest.fixture(scope="session")
+def studies(browsed):
+    """Return the trials of each study, the best first, as the page is to have them."""
+    from sweep.search.record import open_study
+    from sweep.search.trials import complete, ranked
+
+    found = {}
+    for name in STUDIES:
+        study = open_study(name, browsed)
+        best_first = complete(ranked(study.config, study.trials()))
+        pruned = [trial for trial in study.trials() if trial not in best_first]
+        assert len(best_first) >= 2
+        assert len(pruned) >= 2
+        found[name] = best_first, pruned
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,13 @@ def test_the_run_of_a_trial_says_all_that_is_on_record(study, trials, tiny_data)
     assert (state.parameters["first_pass"], state.parameters["lanes"]) == (0, 4)
     assert state.curves["val/accuracy"] == trial.curves["val/accuracy"]
     assert state.curves["train/learning_rate"] == [0.01] * 6
-    assert state.metrics == {"final/train_loss": 0.25, "best/val_accuracy": 0.8, "best/epoch": 2}
+    assert state.metrics == {
+        "final/train_loss": 0.25,
+        "final/val_accuracy": trial.last("val/accuracy"),
+        "final/val_loss": trial.last("val/loss"),
+        "best/val_accuracy": 0.8,
+        "best/epoch": 2,
+    }
     assert state.tags["weights_digest"] == trial.weights_digest
     assert state.tags["status"] == "complete"
     assert state.tags["study_id"] == study.identity
@@ -61,6 +67,7 @@ def test_a_run_ends_as_its_trial_does(study, trials, tiny_data):
     assert [state.complete for state in states] == [True, True, True, False]
     assert states[1].tags["reason"] == "rung 1"
     assert "reason" not in states[0].tags
+    assert ["final/val_loss" in state.metrics for state in states] == [True, False, False, False]
     assert states[3].files is None
     assert "best/epoch" not in states[3].metrics
 

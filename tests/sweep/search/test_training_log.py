@@ -168,11 +168,15 @@ def test_a_full_disk_is_no_trouble_of_a_figure_but_ends_the_study(begin, tmp_pat
             assert "no" in written(log, tmp_path / "files")[0]
 
 
-def test_of_a_pruned_trial_the_last_image_is_kept_and_no_figure(begin, tmp_path):
+def test_of_a_pruned_trial_the_last_image_is_kept_also_for_the_last_epoch_and_no_figure(
+    begin, tmp_path
+):
     log = begin()
     train(log, range(1, 3))
     _, files = written(log, tmp_path / "files", figures=False)
-    assert steps(files) == [2]
+    assert steps(files) == [2, 7]
+    images = [path.read_bytes() for path in (tmp_path / "files/images").glob("*.png")]
+    assert images[0] == images[1]
     assert [name for name in files if not name.startswith("images/")] == [
         "classifier/classifier.npz"
     ]

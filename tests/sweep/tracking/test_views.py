@@ -49,7 +49,10 @@ def test_only_the_trials_of_the_study_are_on_its_page(config):
 
 @pytest.mark.parametrize(
     ("objective", "key", "ascending"),
-    [("val-accuracy", "metrics.`val/accuracy`", False), ("val-loss", "metrics.`val/loss`", True)],
+    [
+        ("val-accuracy", "metrics.`final/val_accuracy`", False),
+        ("val-loss", "metrics.`final/val_loss`", True),
+    ],
 )
 def test_the_best_trial_by_the_objective_comes_first(make_config, objective, key, ascending):
     state = study_view(make_config(objective=objective), TAGS).state
