@@ -34,8 +34,8 @@ SHOWN = 2
 """How many hyperparameters get a chart of their own."""
 WEIGHTS_SECTION = "Weights, the best trial last"
 """Said of the page's first ten trials; of two studies those of the better one come first."""
-IMAGES_HEIGHT = 1600
-"""Pixels for ten images in rows of three; in less the last is hidden, which is the best."""
+IMAGES_HEIGHT = 1900
+"""Pixels for ten images in rows of two; in less the last is hidden, which is the best."""
 TRIALS_ONLY = "tags.`sweep.role` = 'trial'"
 
 

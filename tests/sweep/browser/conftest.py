@@ -110,7 +110,7 @@ def browser():
 @contextmanager
 def opened(browser, link, name):
     """Open a page in a window that is tall enough to draw all of it; keep a picture of it."""
-    page = browser.new_page(viewport={"width": 1600, "height": 3900})
+    page = browser.new_page(viewport={"width": 1600, "height": 4200})
     page.set_default_timeout(PATIENCE)
     page.add_init_script(NO_ASSISTANT)
     page.goto(link)
