@@ -24,7 +24,7 @@ ANSWERS = {"archive", "comparison", "doctor", "report"}
 ALLOWED = {
     "errors": set(),
     "timings": set(),
-    "environment": set(),
+    "environment": {"sweep_model"},
     "curves": set(),
     "workspace": set(),
     "databases": {"errors"},

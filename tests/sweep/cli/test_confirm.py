@@ -89,7 +89,7 @@ def test_a_setting_that_diverged_has_no_numbers_but_says_so(told):
 def test_a_trial_that_was_pruned_says_at_which_epoch_in_place_of_a_value(told):
     text = told([(3, math.nan, [0.8, 0.9]), (2, 0.9, [0.7, 0.8])], [0.5, 0.6])
     assert "3 pruned at epoch 1" in text
-    assert "in the search: pruned at epoch 1" in text
+    assert "the search pruned it at epoch 1" in text
     assert "nan" not in text
     assert "next: sweep test " in text
 
