@@ -30,6 +30,12 @@ def selected_trial(study: StudyRecord) -> TrialRecord:
     """Return the trial that the study answers with, see `find_selected`, or refuse."""
     selected = find_selected(study)
     if selected is None:
+        counts = tally(study.trials())
+        if counts.failed and not (counts.finished or counts.running):
+            raise SweepError(
+                f"study {study.name!r} has no complete trial: all {counts.failed} failed; "
+                "begin a new one with --study and a narrower space, e.g. a lower learning_rate"
+            )
         raise SweepError(
             f"study {study.name!r} has no complete trial yet; go on with `sweep run` as before"
         )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 COMPUTING = ("training", "evaluation", "waiting")
 """The parts of the time in which the machine does arithmetic, or should."""
+SHOWN = 5
+"""So many numbers of trials are named."""
 
 
 def print_summary(session: Session, timings: Timings) -> None:
@@ -30,9 +32,13 @@ def print_summary(session: Session, timings: Timings) -> None:
         print_best(study, best)
     for line in boundary_lines(study):
         click.echo(line)
-    if study.foreign():
-        numbers = ", ".join(map(str, study.foreign()[:5]))
-        click.echo(f"trials of other programs in the study, left alone: {numbers}")
+    for what, numbers in (
+        ("trials of other programs in the study, left alone", study.foreign()),
+        ("queued settings that could not be tried", study.refused()),
+    ):
+        if numbers:
+            more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
+            click.echo(f"{what}: {', '.join(map(str, numbers[:SHOWN]))}{more}")
     click.echo(f"time {timings}")
     if session.operations:
         spent = sum(timings.seconds().get(part, 0.0) for part in COMPUTING)

@@ -37,6 +37,8 @@ def split_rows(
 ) -> Split:
     """Part the development rows of a source; `split_seed` matters to a stratified split only.
 
+    Unless given, `val_size` is the source's default, or the nearest that rows and classes allow.
+
     Raises
     ------
     SweepError
@@ -55,6 +57,8 @@ def split_rows(
         _refuse_single_rows(dataset)
     classes = len(np.unique(dataset.labels))
     least, most = classes if stratified else 1, len(dataset.rows) - classes
+    if val_size is None:  # a default suits small data, too, where anything does
+        size = max(least, min(size, most))
     if not least <= size <= most:
         raise SweepError(
             f"--val-size {size}: must be from {least} to {most} for the {len(dataset.rows):,} "

@@ -98,6 +98,8 @@ class Objective:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
         if metric not in ("val/accuracy", "val/loss"):
             raise ValueError(f"metric must be val/accuracy or val/loss, got {metric!r}")
+        if epochs != int(epochs) or epochs < 1:
+            raise ValueError(f"epochs must be a whole number from 1 on, got {epochs!r}")
         self.data = data
         self.loss = loss
         self.epochs = epochs

@@ -142,8 +142,12 @@ class StudyRecord:
         return [
             trial.number
             for trial in self._all()
-            if TRIAL not in trial.user_attrs and trial.state != TrialState.WAITING
+            if not {TRIAL, REFUSED} & trial.user_attrs.keys() and trial.state != TrialState.WAITING
         ]
+
+    def refused(self) -> list[int]:
+        """Return the numbers of queued trials whose settings could not be tried."""
+        return [trial.number for trial in self._all() if REFUSED in trial.user_attrs]
 
     def queued(self) -> list[Queued]:
         """Return what users queued, by number."""
@@ -405,7 +409,7 @@ def load_study(name: str, storage: BaseStorage, workspace: Workspace) -> StudyRe
     if not isinstance(record, dict) or record.get("study") != name:
         raise SweepError(
             f"study {name!r} was not begun by sweep: it records no config; "
-            "name a new one with --study"
+            "`sweep list` has those that were, and `sweep run --study` begins a new one"
         )
     config = StudyConfig.from_record(record)
     return StudyRecord(study, config, attributes.get(IDENTITY, name), workspace, storage)

@@ -25,7 +25,7 @@ def in_one_line(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise StoreUnreachableError(
             f"MLflow at {mask(uri, uri)} does not do as asked: {mask(_reason(error, uri), uri)}; "
-            "check that it is up and has space, then run the same command again"
+            "check that it is up and has space"
         ) from error
 
 

@@ -208,6 +208,12 @@ def test_a_study_without_an_ended_trial_has_nothing_to_confirm(make_study, make_
         selected_trial(study)
 
 
+def test_a_study_in_which_all_failed_is_said_to_with_what_helps(make_study, make_trial):
+    study = make_study(trials=[make_trial(n, [], status="failed") for n in range(3)])
+    with pytest.raises(SweepError, match=r"all 3 failed; begin a new one.*narrower space"):
+        selected_trial(study)
+
+
 def test_a_study_that_is_run_is_not_confirmed_meanwhile(study, confirm):
     with (
         study_lock(study.workspace, study.name),

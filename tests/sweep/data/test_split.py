@@ -66,6 +66,11 @@ def test_the_default_number_of_validation_rows_is_the_sources():
     assert len(split_rows(source("last", 7), TINY).val) == 7
 
 
+@pytest.mark.parametrize(("default", "taken"), [(1, 3), (29, 27)])
+def test_a_default_that_rows_and_classes_do_not_allow_gives_way_to_the_nearest(default, taken):
+    assert len(split_rows(source("stratified", default), TINY).val) == taken
+
+
 def test_rows_that_the_data_bring_along_validate():
     split = split_rows(source("given", 6), TINY, val_size=6)
     assert split.val.tolist() == [24, 25, 26, 27, 28, 29]

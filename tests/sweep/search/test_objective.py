@@ -107,6 +107,12 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tiny_pixel
     assert curves(3) != curves(4)
 
 
+@pytest.mark.parametrize("epochs", [0, -3, 1.5])
+def test_epochs_that_cannot_be_are_refused_before_any_trial(tiny_pixels, epochs):
+    with pytest.raises(ValueError, match=f"epochs must be a whole number from 1 on, got {epochs}"):
+        Objective(tiny_pixels, epochs=epochs)
+
+
 def test_rows_for_panels_are_refused_with_what_to_do(tiny_data):
     with pytest.raises(ValueError, match="mirrored=False"):
         study_of(Objective(tiny_data, epochs=1), 1)

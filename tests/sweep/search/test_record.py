@@ -237,6 +237,7 @@ def test_a_refused_trial_has_failed_and_says_why(begin, workspace):
     for trial in as_optuna_has_it(workspace).trials:
         assert trial.state == TrialState.FAIL
         assert trial.user_attrs == {"sweep:refused": "l2 is below 0"}
+    assert (study.foreign(), study.refused()) == ([], [0, 1, 2])
 
 
 # What others do in the store
