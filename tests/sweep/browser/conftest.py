@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -74,7 +73,7 @@ def pair(browsed):
             link = command.stdout.readline().strip()
             yield link, [command.stderr.readline().split()[-1] for _ in STUDIES]
         finally:
-            command.send_signal(signal.SIGINT)
+            command.terminate()  # Ctrl-C is ignored in a job of the background
 
 
 @pytest.fixture(scope="session")
