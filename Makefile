@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test slow lint types check size audit bench results clean
+.PHONY: help install run ui test slow lint types wheel check size audit bench results clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1	\2/' | expand -t 12
@@ -36,7 +36,10 @@ lint: $(INSTALLED) ## Check style and formatting
 types: $(INSTALLED) ## Check the types
 	$(BIN)/mypy
 
-check: lint types test slow ## What CI runs: lint, types, all tests
+wheel: $(INSTALLED) ## Install the built wheel alone and run the README's first session
+	.ci/wheel $(PYTHON)
+
+check: lint types test slow wheel ## What CI runs: lint, types, all tests, the wheel
 
 size: ## Print lines and modules
 	$(PYTHON) .ci/size

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.analysis.selection import selected_trial
-from sweep.search.record import open_study
+from sweep.analysis import selected_trial
+from sweep.search import open_study
 from sweep.workspace import Workspace
 
 
@@ -47,7 +47,7 @@ class Ran:
 
 def run(*options: str) -> Ran:
     """Run a study from nothing and return what it took."""
-    command = [sys.executable, "-m", "sweep", "run", "--study", "study", *options]
+    command = [sys.executable, "-m", "sweep", "run", "study", *options]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         began = time.perf_counter()

@@ -9,8 +9,9 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the processes are forked, which threads do not survive
@@ -20,12 +21,11 @@ from stores import Stores, differences
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
-    from sweep.search.record import StudyRecord
+    from sweep.search import StudyRecord
 
 MODULES = (
-    *("sweep.cli.run", "sweep.analysis.session", "sweep.data", "sweep.tracking.tracker"),
+    *("sweep.cli.run", "sweep.analysis.session", "sweep.data", "sweep.tracking.client"),
     *("optuna.samplers", "optuna.storages", "optuna.importance", "sklearn.ensemble"),
     *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
     *("mlflow.pyfunc", "matplotlib.backends.backend_agg", "alembic.command", "git", "filelock"),
@@ -34,7 +34,7 @@ MODULES = (
 EMPTY, TEMPORARY = "empty", "tmp"
 CHECKPOINT_SECONDS = (0.0, 0.05, 2.0)
 """Between two checkpoints; the last is what users have, and longer than many of these studies."""
-PATIENCE = 1.0
+SECONDS_AT_END = 1.0
 """Seconds that a study waits in the end for MLflow's store; users have more of them."""
 QUEUED: tuple[dict[str, float], ...] = (
     {},
@@ -65,7 +65,7 @@ class Study:
     @property
     def arguments(self) -> list[str]:
         """What `sweep` is called with."""
-        return ["run", "--study", "study", "--trials", str(self.trials), *self.options]
+        return ["run", "study", "--trials", str(self.trials), *self.options]
 
     def __str__(self) -> str:
         more = f", later --trials {self.trials + self.more}" if self.more else ""
@@ -109,7 +109,7 @@ def begin(study: Study, folder: Path) -> int:
         from sweep.cli import main
 
         sweep.search.checkpoint.SECONDS = study.checkpoint_seconds
-        sweep.tracking.mirror.LAST_PATIENCE = PATIENCE
+        sweep.tracking.mirror.CLOSE_SECONDS = SECONDS_AT_END
         main(study.arguments, prog_name="sweep")
 
     return _forked(run, folder)
@@ -178,15 +178,15 @@ def furnish(folder: Path, study: Study, budgets: Iterable[tuple[int, int]] = ())
 
 def _begun(study: Study) -> StudyRecord:
     """Begin the study in the working folder, without a trial."""
-    from sweep.cli.run import run
-    from sweep.search.plan import Plan
-    from sweep.search.record import begin_study
-    from sweep.search.storage import create_storage
+    from sweep.cli.run import plan_of, run
+    from sweep.search import begin_study, create_storage
     from sweep.workspace import Workspace
 
-    given = run.make_context("sweep", study.arguments[1:]).params
-    plan, workspace = Plan(**{each.name: given[each.name] for each in fields(Plan)}), Workspace()
-    config, _ = plan.settle(plan.open_source(), trials=study.trials)
+    workspace = Workspace()
+    options = run.make_context("sweep", study.arguments[1:]).params
+    for name in ("timeout", "workers", "tracking_uri", "dry_run"):
+        del options[name]
+    config, _ = plan_of(**options).settle()
     return begin_study(config, create_storage(workspace), workspace)
 
 
@@ -202,9 +202,9 @@ def make_empty(parent: Path) -> None:
     from sklearn.datasets import load_digits
 
     def make() -> None:
-        from sweep.tracking.making import make_tables
+        from sweep.tracking import create_tables
 
-        make_tables("sqlite:///mlruns/mlflow.db")
+        create_tables(Path("mlruns/mlflow.db"), Path("mlruns/artifacts").resolve())
 
     (parent / EMPTY / "mlruns").mkdir(parents=True)
     (parent / EMPTY / TEMPORARY).mkdir()

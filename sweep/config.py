@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweep.errors import SweepError
-from sweep.space import space_from_record
+from sweep.search_space import DEFAULT_SPACES, space_from_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sweep.space import Space
+    from sweep.search_space import Space
 
-LOSSES = ("softmax", "bce")
+LOSSES = tuple(DEFAULT_SPACES)
 SAMPLERS = ("tpe", "random", "qmc", "grid")
 PRUNERS = ("halving", "median", "hyperband", "none")
 OBJECTIVES = ("val-accuracy", "val-loss")
 TRAIN_CURVES = ("sample", "all")
+EPOCHS, TRIALS = 50, 50
 
 MAX_SEED = 2**32 - 1
 MAX_SLOTS = 4096
@@ -33,6 +35,15 @@ TPE_ARGUMENTS: Mapping[str, Any] = {
     "n_startup_trials": 8,
 }
 """Recorded with every study, since Optuna's defaults change."""
+USUAL: Mapping[str, Any] = {
+    "epochs": EPOCHS,
+    "sampler": SAMPLERS[0],
+    "pruner": PRUNERS[0],
+    "objective": OBJECTIVES[0],
+    "train_curve": TRAIN_CURVES[0],
+    "seed": 0,
+}
+"""What `sweep run` takes where nothing else is asked for."""
 
 # They keep the streams of random numbers of a study apart.
 _TRAINING, _CONFIRMATIONS = 1, 2
@@ -43,13 +54,18 @@ class DataConfig:
     """Which rows a study or a single trial works on, and how to find them again."""
 
     source: str
-    """`cifar10`, `digits` or the path of an .npz file."""
+    """`cifar10`, `digits`, the path of an .npz file, or `arrays` that were in memory."""
     directory: str | None
     name: str
     val_size: int
     split_seed: int
     data_digest: str
     split_digest: str
+
+    def is_same(self, other: DataConfig) -> bool:
+        """Whether these are the same rows, split alike, wherever they lie."""
+        digests = (other.data_digest, other.split_digest)
+        return (self.data_digest, self.split_digest) == digests
 
     def moved(self, file: Path) -> DataConfig:
         """Return the config of the same rows in a file that lies elsewhere."""
@@ -156,10 +172,10 @@ class StudyConfig:
                 "space": space_from_record(record["space"]),
             }
             return cls(**{**record, **parts})
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, SweepError) as error:
             raise SweepError(
-                f"study {record.get('study')!r}: its config was recorded by another version of "
-                f"sweep: {error}; use that version, or begin anew with --study"
+                f"study {record.get('study')!r}: its config cannot be read, {error}; was it "
+                "recorded by another version of sweep? Use that one, or begin a new study"
             ) from error
 
     def differences(self, other: StudyConfig) -> list[str]:
@@ -180,6 +196,43 @@ class StudyConfig:
             if getattr(self.data, name) != getattr(other.data, name)
         ]
         return phrases + self.space.differences(other.space)
+
+
+def run_command(config: StudyConfig, trials: int) -> str:
+    """Return a line for the shell. What is usual and changes nothing is left out.
+
+    Slots are said, since they decide which trials begin when; threads change nothing.
+    """
+    options: list[tuple[str, object]] = [
+        ("loss", config.loss),
+        *_data_options(config.data),
+        ("trials", trials),
+        *([] if config.slots == default_slots(trials) else [("slots", config.slots)]),
+        *(
+            (name.replace("_", "-"), getattr(config, name))
+            for name, usual in USUAL.items()
+            if getattr(config, name) != usual
+        ),
+    ]
+    default = DEFAULT_SPACES[config.loss].axes
+    options += [
+        ("set", f"{name}={axis}")
+        for name, axis in config.space.axes.items()
+        if axis != default[name]
+    ]
+    words = [word for name, value in options for word in (f"--{name}", str(value))]
+    return shlex.join(["sweep", "run", config.study, *words])
+
+
+def _data_options(data: DataConfig) -> list[tuple[str, object]]:
+    named = "arrays.npz" if data.source == "arrays" else data.source  # saved to be found again
+    options: list[tuple[str, object]] = [("data", named)]
+    if data.directory is not None and data.source == data.name:  # a file is found by its path
+        options.append(("data-dir", data.directory))
+    options.append(("val-size", data.val_size))
+    if data.split_seed:
+        options.append(("split-seed", data.split_seed))
+    return options
 
 
 def default_slots(trials: int) -> int:
@@ -214,6 +267,6 @@ def check_study_name(name: str) -> str:
         shown = name if len(name) <= 80 else name[:77] + "..."  # noqa: PLR2004 - the rule's own length
         raise SweepError(
             "a study name has 1 to 80 letters, digits, dots, dashes or underscores and begins "
-            f"with a letter or digit: got {shown!r}; choose another with --study"
+            f"with a letter or digit: got {shown!r}; choose another"
         )
     return name

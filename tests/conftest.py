@@ -23,19 +23,20 @@ if TYPE_CHECKING:
     from click.testing import Result
     from optuna.storages import BaseStorage
 
-    from sweep.analysis.session import Session
+    from sweep.analysis import Plan, Session
     from sweep.config import StudyConfig
     from sweep.data import Prepared
-    from sweep.search.plan import Plan
     from sweep.search.record import StudyRecord
     from sweep.search.trials import TrialRecord
-    from sweep.tracking.tracker import Tracker
+    from sweep.tracking.client import Tracker
 
 settings.register_profile("default", deadline=None, max_examples=25)
 settings.register_profile("ci", deadline=None, max_examples=200, print_blob=True)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default")
 )
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # which it decides when it is imported
 
 OUTSIDE = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "SWEEP_DATA_DIR", "NO_COLOR")
 
@@ -53,10 +54,10 @@ def _no_outside_settings(monkeypatch, tmp_path_factory):
 @pytest.fixture(scope="session")
 def empty_mlflow_database(tmp_path_factory) -> Path:
     """Return a database as MLflow makes it: 2 s of migrations, 0.05 s to copy."""
-    from sweep.tracking.making import make_tables
+    from sweep.tracking.undocumented import create_tables
 
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    make_tables(f"sqlite:///{path}")
+    path: Path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    create_tables(path, path.parent / "artifacts")
     return path
 
 
@@ -101,7 +102,7 @@ def in_workspace(workspace) -> Iterator[Workspace]:
 @pytest.fixture
 def tracker(workspace) -> Tracker:
     """Return the experiment `tiny` of the workspace."""
-    from sweep.tracking.tracker import Tracker
+    from sweep.tracking.client import Tracker
 
     return Tracker("tiny", workspace)
 
@@ -214,7 +215,7 @@ def tiny_pixels(prepare_tiny) -> Prepared:
 def make_config() -> Callable[..., StudyConfig]:
     """Return a function that makes the config of a study `tiny-LOSS`, some of it changed."""
     from sweep.config import DataConfig, StudyConfig
-    from sweep.space import DEFAULT_SPACES
+    from sweep.search_space import DEFAULT_SPACES
 
     data = DataConfig(
         source="/data/tiny.npz",
@@ -256,7 +257,7 @@ def make_trial() -> Callable[..., TrialRecord]:
     from sweep.curves import METRICS
     from sweep.environment import environment
     from sweep.search.trials import Status, TrialRecord
-    from sweep.space import BASELINES
+    from sweep.search_space import BASELINES
 
     def make(
         number: int = 0,
@@ -332,9 +333,9 @@ def search() -> Callable[..., StudyRecord]:
     """Return a function that runs a study on record, without MLflow, to so many finished trials."""
     from sweep.engine import LocalEngine
     from sweep.search.checkpoint import Checkpoints
-    from sweep.search.interrupts import Interrupts
-    from sweep.search.listener import Listener
+    from sweep.search.lock import Interrupts
     from sweep.search.runner import Runner
+    from sweep.search.trials import Listener
     from sweep.timings import Timings
 
     class Nobody:
@@ -381,31 +382,20 @@ def search() -> Callable[..., StudyRecord]:
 
 @pytest.fixture(scope="session")
 def plan_tiny(tiny_npz) -> Callable[..., Plan]:
-    """Return a function that plans the study `tiny-softmax` of `tiny_npz`.
+    """Return a function that plans the study `tiny-softmax` of `tiny_npz` in a workspace.
 
-    Its arguments are what `sweep run` takes; every trial is trained in full unless they say else.
+    Its arguments are those of `plan_study`; every trial is trained in full unless they say else.
     """
-    from sweep.search.plan import Plan
+    from sweep.analysis import plan_study
 
-    def make(**changes: Any) -> Plan:
+    def make(workspace: Workspace, trials: int = 6, **changes: Any) -> Plan:
         options: dict[str, Any] = {
-            "loss": "softmax",
-            "epochs": 2,
-            "seed": 0,
             "data": str(tiny_npz),
-            "data_dir": None,
-            "val_size": None,
-            "split_seed": 0,
-            "space_file": None,
-            "overrides": (),
+            "epochs": 2,
             "sampler": "random",
             "pruner": "none",
-            "objective": "val-accuracy",
-            "train_curve": "sample",
-            "study_name": None,
-            "slots": None,
         }
-        return Plan(**{**options, **changes})
+        return plan_study(workspace, trials=trials, **{**options, **changes})
 
     return make
 
@@ -414,12 +404,12 @@ def plan_tiny(tiny_npz) -> Callable[..., Plan]:
 def run_tiny(workspace, plan_tiny) -> Callable[..., Session]:
     """Return a function that runs the study `tiny-softmax` in the workspace, MLflow and all.
 
-    Its arguments are what `sweep run` takes, and `trials` of the study.
+    Its arguments are those of `plan_study`, and what a run of it takes.
     """
-    from sweep.analysis.session import run_study
-    from sweep.search.listener import Listener
+    from sweep.analysis import run_study
+    from sweep.search.trials import Listener
     from sweep.timings import Timings
-    from sweep.tracking.tracker import Tracker
+    from sweep.tracking import Mirror, Tracker
 
     def run(
         trials: int = 6,
@@ -428,15 +418,12 @@ def run_tiny(workspace, plan_tiny) -> Callable[..., Session]:
         seconds: float | None = None,
         **changes: Any,
     ) -> Session:
-        plan = plan_tiny(**changes)
-        config, data = plan.settle(plan.open_source(), trials=trials)
+        plan = plan_tiny(workspace, trials, **changes)
         return run_study(
-            config,
-            data,
+            *plan.settle(),
             workspace,
-            Tracker(config.data.name, workspace),
+            Mirror(Tracker(plan.experiment, workspace)),
             trials=trials,
-            kept=plan.kept,
             seconds=seconds,
             workers=1,
             listener=listener or Listener(),

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sweep.search.interrupts import Interrupts
-from sweep.search.listener import Listener
+from sweep.search.lock import Interrupts
 from sweep.search.record import Budget, Queued
 from sweep.search.runner import Runner
-from sweep.search.trials import Status, TrialRecord
+from sweep.search.trials import Listener, Status, TrialRecord
 from sweep.timings import Timings
 from sweep_model.panels import LaneState
 from sweep_model.training import EpochResult, Evaluation
@@ -346,3 +345,13 @@ def outcome(trial: TrialRecord) -> dict[str, Any]:
 
 
 TIMES = ("times", "began", "ended")
+
+
+class NoStore:
+    """A tracker of a store that has no runs."""
+
+    def runs(self, **_):
+        return []
+
+    def call(self, function, *args):
+        return function(self, *args)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from measuring import Data
 
-    from sweep_model.arrays import Floats, Labels
+    from sweep_model import Floats, Labels
     from sweep_model.hyperparameters import Hyperparameters
     from sweep_model.training import Rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,9 @@ from sweep_model.npz import read_arrays, write_arrays
 from sweep_model.preprocessing import Standardiser
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
 
-    from sweep_model.arrays import Floats, ImageShape, Labels
+    from sweep_model import Floats, ImageShape, Labels
 
 _MEMBERS = ("weights", "bias", "mean", "factor", "loss", "image_shape", "class_names")
 
@@ -53,24 +52,24 @@ class LinearClassifier:
         classes, features = self.weights.shape
         _check_floats("weights", self.weights, (classes, features))
         _check_floats("bias", self.bias, (classes,))
-        _check_floats("mean", self.standardiser.mean, (features,))
-        _check_floats("factor", self.standardiser.factor, (features,))
+        for name in ("mean", "factor"):
+            _check_floats(name, getattr(self.standardiser, name), (features,), np.float64)
         if len(self.class_names) != classes:
             raise ValueError(f"class_names must be {classes} names, got {self.class_names!r}")
         _check_image_shape(self.image_shape, features)
 
-    def scores(self, rows: npt.NDArray[Any]) -> Floats:
+    def scores(self, rows: npt.ArrayLike) -> Floats:
         """Scores (n, k) of raw rows (n, d)."""
-        features = self.weights.shape[1]
+        rows, features = np.asarray(rows), self.weights.shape[1]
         if rows.shape[1:] != (features,):
             raise ValueError(f"rows must be (n, {features}), got shape {rows.shape}")
         return self.standardiser.apply(rows) @ self.weights.T + self.bias
 
-    def probabilities(self, rows: npt.NDArray[Any]) -> Floats:
+    def probabilities(self, rows: npt.ArrayLike) -> Floats:
         """Probabilities (n, k) of raw rows (n, d); with bce each class stands alone."""
         return self.loss.probabilities(self.scores(rows))
 
-    def predict(self, rows: npt.NDArray[Any]) -> Labels:
+    def predict(self, rows: npt.ArrayLike) -> Labels:
         """The class with the highest score of each raw row, (n,)."""
         labels: Labels = self.scores(rows).argmax(axis=1)
         return labels
@@ -84,7 +83,7 @@ class LinearClassifier:
             digest.update(array.astype("<f4").tobytes())
         return digest.hexdigest()
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write a .npz file, whole or not at all.
 
         Raises
@@ -101,10 +100,10 @@ class LinearClassifier:
             "image_shape": np.array(self.image_shape or (), dtype=np.int64),
             "class_names": np.array(self.class_names, dtype=np.str_),
         }
-        write_arrays(path, arrays)
+        write_arrays(Path(path), arrays)
 
     @classmethod
-    def load(cls, path: Path) -> LinearClassifier:
+    def load(cls, path: Path | str) -> LinearClassifier:
         """Read what `save` wrote, bit for bit.
 
         Raises
@@ -114,12 +113,12 @@ class LinearClassifier:
         ValueError
             The file is not a classifier; the message says why.
         """
-        arrays = read_arrays(path, _MEMBERS)
+        arrays = read_arrays(Path(path), _MEMBERS)
         try:
             return cls(
                 weights=arrays["weights"],
                 bias=arrays["bias"],
-                standardiser=Standardiser(arrays["mean"], arrays["factor"]),
+                standardiser=_read_standardiser(arrays["mean"], arrays["factor"]),
                 loss=_named_loss(arrays["loss"]),
                 image_shape=_read_image_shape(arrays["image_shape"]),
                 class_names=_read_names(arrays["class_names"]),
@@ -128,10 +127,13 @@ class LinearClassifier:
             raise ValueError(f"{path} is not a classifier: {error}") from error
 
 
-def _check_floats(name: str, array: Floats, shape: tuple[int, ...]) -> None:
-    if array.shape != shape or array.dtype != np.float32:
+def _check_floats(
+    name: str, array: Floats, shape: tuple[int, ...], dtype: type[np.floating[Any]] = np.float32
+) -> None:
+    if array.shape != shape or array.dtype != dtype:
         raise ValueError(
-            f"{name} must be float32 of shape {shape}, got {array.dtype} of shape {array.shape}"
+            f"{name} must be {dtype.__name__} of shape {shape}, "
+            f"got {array.dtype} of shape {array.shape}"
         )
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite")
@@ -143,6 +145,12 @@ def _check_image_shape(image_shape: ImageShape | None, features: int) -> None:
     channels, height, width = image_shape
     if min(image_shape) < 1 or channels * height * width != features:
         raise ValueError(f"image_shape must hold {features} features, got {image_shape!r}")
+
+
+def _read_standardiser(mean: Floats, factor: Floats) -> Standardiser:
+    if not {mean.dtype, factor.dtype} <= {np.dtype("f4"), np.dtype("f8")}:
+        raise ValueError(f"mean and factor must be floats, got {mean.dtype} and {factor.dtype}")
+    return Standardiser(mean, factor)
 
 
 def _named_loss(name: npt.NDArray[Any]) -> Loss:

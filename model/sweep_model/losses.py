@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from sweep_model.arrays import Floats, Labels
+    from sweep_model import Floats, Labels
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Loss:
 
     Attributes
     ----------
+    name, words : in options and records, and in sentences.
+    mean_of_classes : whether it is a mean of k losses, so that its gradient is 1/k of others'.
     values : the loss of each row in nats, (n,).
     gradient : d values[i] / d scores[i], (n, k).
     probabilities : what the scores say of each class, 0 to 1, (n, k).
@@ -37,6 +39,8 @@ class Loss:
     """
 
     name: str
+    words: str
+    mean_of_classes: bool
     values: Callable[[Floats, Labels], Floats]
     gradient: Callable[[Floats, Labels], Floats]
     probabilities: Callable[[Floats], Floats]
@@ -148,6 +152,8 @@ def _bce_values_(scores: Floats, labels: Labels, largest: Floats) -> Floats:  # 
 
 SOFTMAX = Loss(
     name="softmax",
+    words="softmax cross-entropy",
+    mean_of_classes=False,
     values=_softmax_values,
     gradient=_softmax_gradient,
     probabilities=_softmax,
@@ -157,6 +163,8 @@ SOFTMAX = Loss(
 )
 BCE = Loss(
     name="bce",
+    words="binary cross-entropy",
+    mean_of_classes=True,
     values=_bce_values,
     gradient=_bce_gradient,
     probabilities=_sigmoid,

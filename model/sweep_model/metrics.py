@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from sweep_model.arrays import Floats, Labels
+    from sweep_model import Floats, Labels
 
 
 def accuracy(predicted: Labels, labels: Labels) -> float:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
 
 
-def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write the arrays beside `path` and move them there, once they are on the disk.
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Lend a file beside `path`, which is moved there at the end, once it is on the disk.
 
     Raises
     ------
@@ -27,12 +30,18 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write the arrays to a file that is there as a whole, or as it was before: see `replacing`."""
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, npt.NDArray[Any]]:
@@ -52,6 +61,20 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, n
             # Hostile bytes have raised eight kinds of error in zipfile and NumPy, TypeError and
             # TokenError among them; no list of them would be complete.
             raise ValueError(f"{path} cannot be read: {error!s:.200}") from error
+
+
+ABOUT = "about"
+"""The name of the array that holds plain values, as JSON."""
+
+
+def pack(about: object) -> npt.NDArray[np.uint8]:
+    """Return plain values as an array, to be written beside others."""
+    return np.frombuffer(json.dumps(about).encode(), np.uint8)
+
+
+def unpack(arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
+    """Return the plain values that `pack` made the array `ABOUT` of."""
+    return json.loads(arrays[ABOUT].tobytes())
 
 
 def _read_archive(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from sweep_model.arrays import Floats, Labels
+    from sweep_model import Floats, Labels
     from sweep_model.losses import Loss
     from sweep_model.training import DivergedError
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from sweep_model.arrays import Floats, ImageShape, Labels
+    from sweep_model import Floats, ImageShape, Labels
     from sweep_model.training import Rows
 
 CHUNK = 1_000  # rows turned at a time: beside the rows themselves it takes 25 MB for CIFAR-10
@@ -48,13 +48,17 @@ class Standardiser:
 
     Attributes
     ----------
-    mean : (d,) float32, of the rows it was fitted to.
-    factor : (d,) float32, 1 / standard deviation; 0 for a feature that never varied, which
+    mean : (d,) of the rows it was fitted to, in float64.
+    factor : (d,) 1 / standard deviation, in float64; 0 for a feature that never varied, which
         therefore is 0 in every row.
     """
 
     mean: Floats
     factor: Floats
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "factor"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
 
     @classmethod
     def fit(cls, rows: npt.NDArray[Any]) -> Standardiser:
@@ -63,30 +67,45 @@ class Standardiser:
         Raises
         ------
         ValueError
-            There are no rows, or a feature's mean or 1 / deviation is no finite float32.
+            There are no rows, or a feature's mean or 1 / deviation is not finite.
         """
         if rows.ndim != 2 or len(rows) == 0:  # noqa: PLR2004 - (n, d)
             raise ValueError(f"rows must be (n, d) with n at least 1, got shape {rows.shape}")
         with np.errstate(all="ignore"):  # what is not finite is refused below, by feature
             mean = _mean(rows, lambda chunk: chunk)
-            deviation = np.sqrt(_mean(rows, lambda chunk: np.square(chunk - mean)))
+            low, high = rows.min(axis=0), rows.max(axis=0)
+            # Squares of very large or small numbers leave float64. A power of two rounds nothing.
+            farthest = np.maximum(high - mean, mean - low)
+            unit = np.ldexp(1.0, np.frexp(farthest)[1].clip(-1021, 1021))
+            deviation = unit * np.sqrt(_mean(rows, lambda chunk: np.square((chunk - mean) / unit)))
             # Not `deviation > 0`: a mean of equal numbers may differ from them by a rounding.
-            varies = rows.max(axis=0) != rows.min(axis=0)
-            factor = np.divide(1, deviation, out=np.zeros_like(deviation), where=varies)
-            fitted = cls(mean.astype(np.float32), factor.astype(np.float32))
-        broken = ~(np.isfinite(fitted.mean) & np.isfinite(fitted.factor))
+            factor = np.divide(1, deviation, out=np.zeros_like(deviation), where=high != low)
+        broken = ~(np.isfinite(mean) & np.isfinite(factor))
         if broken.any():
             j = int(broken.argmax())
             raise ValueError(
-                f"feature {j} cannot be standardised in float32: "
+                f"feature {j} cannot be standardised: "
                 f"its mean is {mean[j]!s}, its standard deviation {deviation[j]!s}"
             )
-        return fitted
+        return cls(mean, factor)
+
+    @property
+    def fits_float32(self) -> bool:
+        """Whether raw rows may be narrowed to float32 beforehand, and what varies is kept."""
+        varies = self.factor != 0
+        mean, deviation = np.abs(self.mean[varies]), 1 / self.factor[varies]
+        within = (deviation > 1e-30) & (deviation < 1e30)  # noqa: PLR2004 - float32: 1e-38 to 3e38
+        return bool((within & (mean < 2**14 * deviation)).all())  # 10 of 24 bits are left
 
     def apply(self, rows: npt.NDArray[Any]) -> Floats:
         """Standardise rows (n, d) into a new float32 array."""
-        standardised: Floats = np.subtract(rows, self.mean, dtype=np.float32)
-        standardised *= self.factor
+        # Bytes are whole in float32. What varies in other rows may be lost beside their mean there.
+        dtype = np.float32 if rows.dtype == np.uint8 else np.float64
+        mean, factor = self.mean.astype(dtype), self.factor.astype(dtype)
+        standardised: Floats = np.empty(rows.shape, dtype=np.float32)
+        for start in range(0, len(rows), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            standardised[chunk] = np.subtract(rows[chunk], mean, dtype=dtype) * factor
         return standardised
 
 

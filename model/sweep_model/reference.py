@@ -21,7 +21,7 @@ from sweep_model.training import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sweep_model.arrays import Floats, ImageShape, Labels
+    from sweep_model import Floats, ImageShape, Labels
     from sweep_model.losses import Loss
     from sweep_model.training import Rows, Training
 

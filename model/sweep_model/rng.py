@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from sweep_model.arrays import Floats, Labels, Mask
+    from sweep_model import Floats, Labels, Mask
 
 _WEIGHTS, _ORDER, _FLIPS = 1, 2, 3  # one stream of numbers each
 

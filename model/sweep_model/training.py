@@ -13,7 +13,7 @@ from sweep_model.rng import LIMIT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sweep_model.arrays import Floats, Labels
+    from sweep_model import Floats, Labels
     from sweep_model.hyperparameters import Hyperparameters
 
 

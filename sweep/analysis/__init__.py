@@ -1,1 +1,5 @@
-"""What is asked of a finished study: confirm, compare, reproduce, test, importance, boundary."""
+"""What a study came to: run, confirmed, compared, reproduced, selected; its runs in MLflow."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

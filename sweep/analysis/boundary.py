@@ -9,26 +9,23 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import shlex
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sweep.analysis.selection import find_selected
-from sweep.analysis.widening import Side, widened
 from sweep.errors import SweepError
-from sweep.search.as_optuna import first_rung
-from sweep.search.record import load_study, study_names
-from sweep.search.run_command import run_command
-from sweep.search.trials import best_trial, tally
-from sweep.space import Range
+from sweep.search import best_trial, first_rung, load_study, study_names, tally
+from sweep.search_space import MAX_CHOICES, RULES, Choices, Range
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from sweep.config import StudyConfig
-    from sweep.search.record import StudyRecord
-    from sweep.search.trials import TrialRecord
-    from sweep.space import Axis, Number
+    from sweep.search import StudyRecord, TrialRecord
+    from sweep.search_space import Axis, Number
 
+Side: TypeAlias = Literal["low", "high"]
 SIDES: tuple[Side, ...] = ("low", "high")
 MARGIN = 0.05
 """A share of a range on its own scale: what is no further from a bound lies at it."""
@@ -37,6 +34,9 @@ LEAST_TRIALS = 10
 LEAST_TOP = 3
 LONGEST_NAME = 80
 """The rule for the names of studies, see `sweep.config.check_study_name`."""
+DECADE = 10
+DIGITS = 12
+"""Significant ones of a new bound: 1e-5 / 10 is 1.0000000000000002e-06 in floating point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +45,13 @@ class Edge:
 
     Attributes
     ----------
-    name
-        Of the hyperparameter.
-    side, bound
-        Which end of its range or of its choices, and the value there.
-    best_at_bound
-        Whether the best trial lies there.
-    top_there, top
-        How many of the best tenth of the trials lie there, and how many these are.
-    all_there, compared
-        The same for all trials that reached the first rung: if it is most of them, that alone
-        explains the best.
-    wider
-        What `--set` takes to look beyond, e.g. `l2=1e-06:1:log`.
-
+    name : of the hyperparameter.
+    side, bound : which end of its range or of its choices, and the value there.
+    best_at_bound : whether the best trial lies there.
+    top_there, top : how many of the best tenth of the trials lie there, and how many these are.
+    all_there, compared : the same for all trials that reached the first rung: if it is most of
+        them, that alone explains the best.
+    wider : what `--set` takes to look beyond, e.g. `l2=1e-06:1:log`.
     """
 
     name: str
@@ -132,19 +125,21 @@ def wider_command(study: StudyRecord, edges: Sequence[Edge]) -> str:
         for name in {edge.name: None for edge in edges}
     }
     wider = replace(config, space=config.space.replace(axes))
-    named = replace(wider, study=_name_of(wider, study))
-    return run_command(named, max(1, tally(study.trials()).finished))
+    sets = [word for name, axis in axes.items() for word in ("--set", f"{name}={axis}")]
+    like = ["sweep", "run", _name_of(wider, study), "--like", study.name]
+    trials = [] if study.budgets() else ["--trials", str(max(1, tally(study.trials()).finished))]
+    return shlex.join([*like, *trials, *sets])
 
 
 def boundary_lines(study: StudyRecord) -> list[str]:
-    """Return a line for each edge and the command that looks beyond; none where there is none."""
+    """Return a line for each hyperparameter at an edge and one that looks beyond; none without."""
     edges = edges_of(study.config, study.trials(), find_selected(study))
     if not edges:
         return []
-    where = f"at a boundary of the space, trials compared after epoch {first_rung(study.config)}"
-    return [f"{where}: {edge}" for edge in edges] + [
-        f"to look beyond: {wider_command(study, edges)}"
-    ]
+    names = {edge.name: None for edge in edges}
+    lines = ["; ".join(str(edge) for edge in edges if edge.name == name) for name in names]
+    where = f"boundary (epoch {first_rung(study.config)})"
+    return [f"{where}: {line}" for line in lines] + [f"beyond: {wider_command(study, edges)}"]
 
 
 def _best_tenth(config: StudyConfig, complete: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -185,3 +180,64 @@ def _goes_on(wider: StudyConfig, name: str, study: StudyRecord) -> bool:
     except SweepError:  # another program's, or another version's
         return False
     return not there.differences(replace(wider, slots=there.slots, lanes=there.lanes))
+
+
+def widened(axis: Axis, sides: Collection[Side], epochs: int) -> Axis:
+    """Return the axis with more room on these sides, or itself where there is none to be had.
+
+    A logarithmic range grows by a decade, a linear one by half its length, choices by twice the
+    highest or half the lowest.
+    """
+    if isinstance(axis, Range):
+        return _wider_range(axis, sides, epochs)
+    return _more_choices(axis, sides, epochs)
+
+
+def _wider_range(axis: Range, sides: Collection[Side], epochs: int) -> Range:
+    low, high = axis.low, axis.high
+    reach = (high - low) / 2
+    if "low" in sides:
+        wanted = axis.low / DECADE if axis.log else axis.low - reach
+        low = min(low, _tidy(axis.name, max(wanted, _least(axis)), math.floor))
+    if "high" in sides:
+        wanted = axis.high * DECADE if axis.log else axis.high + reach
+        high = max(high, _tidy(axis.name, min(wanted, _most(axis.name, epochs)), math.ceil))
+    return Range(name=axis.name, low=low, high=high, log=axis.log)
+
+
+def _more_choices(axis: Choices, sides: Collection[Side], epochs: int) -> Choices:
+    values = set(axis.values)
+    if "low" in sides:
+        values.add(_half(axis.name, min(axis.values)))
+    if "high" in sides:
+        highest = max(axis.values)
+        values.add(max(highest, min(2 * highest, _most(axis.name, epochs))))
+    if len(values) == len(axis.values) or len(values) > MAX_CHOICES:
+        return axis
+    return Choices(name=axis.name, values=tuple(sorted(values)))
+
+
+def _half(name: str, value: Number) -> Number:
+    """Return half of a value, or of a whole number a third or fifth where only that is whole.
+
+    Batch sizes that divide each other let panels share what they read.
+    """
+    if not RULES[name].integer:
+        return value / 2
+    whole = [int(value) // parts for parts in (2, 3, 5) if value % parts == 0]
+    return max(whole, default=max(1, int(value) // 2))
+
+
+def _least(axis: Range) -> Number:
+    """Return the lowest bound to be had; where zero is none, a decade down instead."""
+    rule = RULES[axis.name]
+    return max(rule.low, axis.low / DECADE) if axis.log or not rule.low_allowed else rule.low
+
+
+def _most(name: str, epochs: int) -> Number:
+    """Return the highest bound to be had: a rate that decays after the last epoch never does."""
+    return epochs if name == "decay_period" else RULES[name].high
+
+
+def _tidy(name: str, value: float, whole: Callable[[float], int]) -> Number:
+    return whole(value) if RULES[name].integer else float(f"{value:.{DIGITS}g}")

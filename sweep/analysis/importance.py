@@ -7,24 +7,26 @@ answer would be the same with other trials.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 from optuna.study import StudyDirection
 
-from sweep.search.as_optuna import at_first_rung, first_rung
-from sweep.statistics.intervals import LEVEL
+from sweep.search import IMPORTANCES, at_first_rung, first_rung
+from sweep.statistics import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
     from optuna.trial import FrozenTrial, TrialState
 
-    from sweep.search.record import StudyRecord
-    from sweep_model.arrays import Floats
+    from sweep.search import StudyRecord
+    from sweep_model import Floats
 
 MIN_TRIALS = 10
 """Fewer are resampled into the same few trials over and over, so their interval says nothing."""
@@ -56,14 +58,10 @@ class Importances:
 
     Attributes
     ----------
-    ranked
-        The largest share first; the shares add up to 1. Empty where there is a `reason`.
-    alike
-        Neighbours in the ranking that are not distinguishable: the interval of the difference
+    ranked : the largest share first; the shares add up to 1. Empty where there is a `reason`.
+    alike : neighbours in the ranking that are not distinguishable: the interval of the difference
         between their shares, paired by resample, covers 0.
-    reason
-        Why nothing can be told.
-
+    reason : why nothing can be told.
     """
 
     ranked: list[Importance]
@@ -81,14 +79,44 @@ class Importances:
         return {one.name: (one.low, one.high) for one in self.ranked}
 
 
-def importances(study: StudyRecord) -> Importances:
+def importances(study: StudyRecord, *, resamples: int = RESAMPLES) -> Importances:
     """Rank the searched hyperparameters by their shares in what decides the objective.
 
     The objective is that at the first rung, which nearly all trials have: few complete, and those
-    are the better ones.
+    are the better ones. What `record_importances` has recorded of them is not computed again.
     """
-    names = study.config.space.varied()
     complete = at_first_rung(study.config, study.trials())
+    recorded = study.attribute(IMPORTANCES, {})
+    if recorded.get("of") == _digest(complete):
+        return _read(recorded)
+    return _computed(study, complete, resamples)
+
+
+def record_importances(study: StudyRecord) -> Importances:
+    """Compute the importances of a study and record them, unless they are; return them."""
+    computed, of = importances(study), _digest(at_first_rung(study.config, study.trials()))
+    if study.attribute(IMPORTANCES, {}).get("of") != of:
+        study.set_attribute(IMPORTANCES, asdict(computed) | {"of": of})
+    return computed
+
+
+def _digest(complete: Sequence[FrozenTrial]) -> str:
+    """Tell trials apart from others, and this computation from that of another version."""
+    trials = [[trial.number, trial.value, sorted(trial.params.items())] for trial in complete]
+    content = json.dumps([optuna.__version__, RESAMPLES, BETTER, trials])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _read(recorded: Mapping[str, Any]) -> Importances:
+    return Importances(
+        ranked=[Importance(**one) for one in recorded["ranked"]],
+        alike=[(one, other) for one, other in recorded["alike"]],
+        reason=recorded["reason"],
+    )
+
+
+def _computed(study: StudyRecord, complete: Sequence[FrozenTrial], resamples: int) -> Importances:
+    names = study.config.space.varied()
     if not names:
         return _nothing("no hyperparameter was searched")
     if len(complete) < MIN_TRIALS:
@@ -99,7 +127,7 @@ def importances(study: StudyRecord) -> Importances:
     given = _GivenTrials(study.optuna.direction)
     shares = given.shares(complete, names)
     ranked = sorted(names, key=lambda name: -shares[name])
-    return _with_intervals(shares, ranked, given.resampled(complete, ranked))
+    return _with_intervals(shares, ranked, given.resampled(complete, ranked, resamples))
 
 
 def _nothing(reason: str) -> Importances:
@@ -163,10 +191,12 @@ class _GivenTrials(optuna.Study):
         )
         return {name: float(shares[name]) for name in names}
 
-    def resampled(self, complete: Sequence[FrozenTrial], names: Sequence[str]) -> Floats:
+    def resampled(
+        self, complete: Sequence[FrozenTrial], names: Sequence[str], resamples: int
+    ) -> Floats:
         """Return the shares for each resample of the trials: (resamples, names)."""
         rng, n = np.random.default_rng(0), len(complete)
-        draws = (rng.integers(n, size=n) for _ in range(RESAMPLES))
+        draws = (rng.integers(n, size=n) for _ in range(resamples))
         again = (self.shares([complete[i] for i in draw], names) for draw in draws)
         return np.array([[shares[name] for name in names] for shares in again])
 

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
-from sweep.analysis.champion import fetch_classifier
-from sweep.analysis.one_training import Asked, run_one
+from sweep.analysis.runs import keep_run, kept_files, send_kept_run, training_state, trial_key
+from sweep.analysis.selection import fetch_classifier
 from sweep.environment import differences, environment
 from sweep.errors import StoreUnreachableError, SweepError
-from sweep.search.interrupts import Interrupts
-from sweep.search.study_run import trial_key
-from sweep.search.trials import Status
-from sweep_model.hyperparameters import Hyperparameters
-from sweep_model.training import Training
+from sweep.search import Interrupts, Status, TrainingLog, train_alone, training_of
+from sweep.tracking import Mirror
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sweep.analysis.one_training import OneTraining
     from sweep.curves import Curves
     from sweep.data import Prepared
-    from sweep.search.record import StudyRecord
-    from sweep.search.trials import TrialRecord
-    from sweep.tracking.tracker import Tracker
+    from sweep.search import StudyRecord, Trained, TrialRecord
+    from sweep.tracking import RunState, Tracker
     from sweep_model.classifier import LinearClassifier
 
 TIED_ROWS = 2
@@ -65,11 +62,11 @@ class Verdict:
         }
 
 
-def reproduce(
+def reproduce_trial(
     study: StudyRecord,
     trial: TrialRecord,
     data: Prepared,
-    tracker: Tracker,
+    tracker: Tracker | None,
     *,
     tolerance: float,
     on_epoch: Callable[[int, dict[str, float]], None] = lambda *_: None,
@@ -77,64 +74,85 @@ def reproduce(
     """Train the trial again, compare every curve point and the weights, and log it as a run.
 
     It trains alone in one panel, from its own first pass; a pruned trial up to its last epoch.
+    Where MLflow is away the run waits for `sync_study`; without a tracker it is.
+
+    Raises
+    ------
+    SweepError
+        The trial has not ended.
+    StoreUnreachableError
+        Whether it comes out within the tolerance is told by weights that MLflow has, and it does
+        not answer.
+
     """
     if trial.status == Status.RUNNING:
         raise SweepError(
             f"trial {trial.number} of {study.name!r} has no result to reproduce: it has not ended; "
             f"choose another from `sweep show {study.name}`"
         )
-    config, name = study.config, f"reproduce-trial-{trial.number:03d}"
-    asked = Asked(
-        training=Training(
-            hyperparameters=Hyperparameters(**trial.params),
-            epochs=config.epochs,
-            seed=config.training_seed,
-            number=trial.number,
-            first_pass=trial.first_pass,
-        ),
-        data=data,
-        data_config=config.data,
-        loss=config.loss,
-        lanes=config.lanes,
-        train_curve=config.train_curve,
-        epochs=trial.epochs if trial.status == Status.PRUNED else None,
+    with Interrupts().listening() as interrupts:
+        again = train_alone(
+            study.config,
+            trial,
+            TrainingLog.begun(training_of(study.config, trial), data, study.config.loss),
+            interrupts,
+            unfinished=f"trial {trial.number} was not reproduced",
+            last_epoch=trial.epochs if trial.status == Status.PRUNED else None,
+            on_epoch=on_epoch,
+        )
+        verdict = _compare(study, trial, again, data, tracker, tolerance=tolerance)
+        state = _state(study, trial, again, data, verdict)
+        keep_run(state)
+        if tracker is not None:
+            with suppress(StoreUnreachableError):  # it waits
+                send_kept_run(state, Mirror(tracker))
+    return verdict
+
+
+def _state(
+    study: StudyRecord, trial: TrialRecord, again: Trained, data: Prepared, verdict: Verdict
+) -> RunState:
+    """Write the files of the second training, and return what MLflow is to know of it."""
+    key, name = uuid4().hex, f"reproduce-trial-{trial.number:03d}"
+    files = kept_files(study, f"{name}-{key[:8]}")
+    ended = again.write_files(files, title=f"{study.name} · trial {trial.number:03d} again")
+    state = training_state(
+        study.config,
+        ended,
+        data,
+        key=key,
         name=name,
         tags={
             "role": "reproduce",
             **study.tags,
             "original_trial": trial.number,
             "original_run": trial_key(study, trial.number),
+            **{f"reproduce.{name}": value for name, value in verdict.record().items()},
         },
         note=f"Trial {trial.number} of `{study.name}`, trained again from its record.",
     )
-    unfinished = f"trial {trial.number} was not reproduced"
-    with Interrupts().listening():
-        done = run_one(asked, tracker, unfinished=unfinished, on_epoch=on_epoch)
-        verdict = _compare(study, trial, done, tracker, tolerance)
-        tags = {f"reproduce.{key}": value for key, value in verdict.record().items()}
-        title = f"{study.name} · trial {trial.number:03d} again"
-        done.close("FINISHED" if verdict.holds else "FAILED", title=title, **tags)
-    return verdict
+    return replace(state, files=files, status="FINISHED" if verdict.holds else "FAILED")
 
 
 def _compare(
     study: StudyRecord,
     trial: TrialRecord,
-    done: OneTraining,
-    tracker: Tracker,
+    again: Trained,
+    data: Prepared,
+    tracker: Tracker | None,
+    *,
     tolerance: float,
 ) -> Verdict:
-    rows = {
-        "train": len(done.log.data.training.labels),
-        "val": len(done.log.data.validation.labels),
-    }
-    parts_at, largest = compare_curves(trial.curves, done.log.curves, rows)
-    classifier = done.classifier
-    digest = classifier.digest if classifier is not None else None
-    same_weights = digest == trial.weights_digest
+    rows = {"train": len(data.training.labels), "val": len(data.validation.labels)}
+    parts_at, largest = compare_curves(trial.curves, again.trial.curves, rows)
+    same_weights = again.trial.weights_digest == trial.weights_digest
     weights_difference = 0.0 if same_weights else None
-    if not same_weights and classifier is not None:
-        weights_difference = _weights_difference(study, trial, tracker, classifier)
+    if again.classifier is not None and not same_weights:
+        try:
+            weights_difference = _weights_difference(study, trial, tracker, again.classifier)
+        except StoreUnreachableError:
+            if largest <= tolerance:  # else the curves alone decide
+                raise
     if parts_at is None and same_weights:
         matches = "bit for bit"
     elif max(largest, weights_difference or 0.0) <= tolerance and weights_difference is not None:
@@ -150,7 +168,7 @@ def _compare(
         largest_curve_difference=largest,
         weights_difference=weights_difference,
         tolerance=tolerance,
-        environment_differences=differing if done.lanes_agree else [*differing, OTHER_LANES],
+        environment_differences=differing if again.lanes_agree else [*differing, OTHER_LANES],
     )
 
 
@@ -170,7 +188,7 @@ def compare_curves(
                 continue
             largest = max(largest, _apart(metric, old, new, rows))
             if first is None or epoch < first[0]:
-                first = (epoch, f"epoch {epoch}: {metric} {_said(old)} -> {_said(new)}")
+                first = (epoch, f"epoch {epoch}: {metric} {_shown(old)} -> {_shown(new)}")
     return (first[1] if first else None), largest
 
 
@@ -183,12 +201,12 @@ def _apart(metric: str, old: float | None, new: float | None, rows: Mapping[str,
     return abs(new - old) / max(abs(old), abs(new))
 
 
-def _said(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     return "not there" if value is None else repr(value)
 
 
 def _weights_difference(
-    study: StudyRecord, trial: TrialRecord, tracker: Tracker, again: LinearClassifier
+    study: StudyRecord, trial: TrialRecord, tracker: Tracker | None, again: LinearClassifier
 ) -> float | None:
     """Return |V' - V| / |V| for V = (W, b); None where the first weights are not to be had."""
     try:

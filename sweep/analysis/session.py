@@ -1,42 +1,71 @@
-"""One `sweep run` of a study: from its lock to its champion."""
+"""A run of a study from its lock to its champion, and what MLflow lacks of it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from sweep.analysis.champion import register_champion
-from sweep.analysis.importance import importances
-from sweep.analysis.in_full import in_full_states
-from sweep.analysis.selection import find_selected, grounds
-from sweep.disks import with_room
+from sweep.analysis.confirm import confirmation_key, confirmation_of, confirmation_state
+from sweep.analysis.importance import importances, record_importances
+from sweep.analysis.runs import (
+    StudyMirror,
+    draw_pending,
+    in_full_states,
+    kept_files,
+    send_kept_runs,
+    study_state,
+    trial_key,
+    trial_state,
+)
+from sweep.analysis.selection import find_selected, grounds, register_champion
 from sweep.engine import LocalEngine
 from sweep.errors import StoreUnreachableError, SweepError
-from sweep.search.checkpoint import Checkpoints
-from sweep.search.dashboard import colour_runs, ensure_view
-from sweep.search.experiment_note import experiment_note
-from sweep.search.interrupts import InterruptedStudyError, Interrupts
-from sweep.search.lock import study_lock
-from sweep.search.record import begin_study
-from sweep.search.runner import Runner
-from sweep.search.storage import create_storage
-from sweep.search.study_note import study_note
-from sweep.search.study_run import StudyMirror, study_state, trial_key, trial_state
-from sweep.search.trials import Status, tally
-from sweep.tracking.mirror import BackgroundMirror, Mirror
+from sweep.io import with_room
+from sweep.search import (
+    Checkpoints,
+    InterruptedStudyError,
+    Interrupts,
+    Runner,
+    Status,
+    as_optuna,
+    at_first_rung,
+    begin_study,
+    complete,
+    create_storage,
+    experiment_note,
+    first_rung,
+    ranked,
+    study_lock,
+    study_note,
+    tally,
+)
+from sweep.tracking import (
+    BackgroundMirror,
+    Mirror,
+    Tracker,
+    colour_runs,
+    ensure_view,
+    study_figures,
+    study_ids,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Sequence
 
+    from matplotlib.figure import Figure
+
+    from sweep.analysis.importance import Importances
     from sweep.config import StudyConfig
     from sweep.data import Prepared
-    from sweep.search.listener import Listener
-    from sweep.search.record import StudyRecord
+    from sweep.search import Listener, StudyRecord, TrialRecord
     from sweep.timings import Timings
-    from sweep.tracking.mirror import RunState
-    from sweep.tracking.tracker import Tracker
+    from sweep.tracking import AnyMirror, RunState
     from sweep.workspace import Workspace
 
 
@@ -46,35 +75,31 @@ class Session:
 
     Attributes
     ----------
-    study
-        On record.
-    why
-        It stopped, in a phrase.
-    operations
-        Useful floating-point operations of training and evaluation.
-    lanes_agree
-        Whether trials may be moved between lanes on this machine.
-
+    study : on record.
+    why : it stopped, in a phrase.
+    operations : useful floating-point operations of training and evaluation.
+    lanes_agree : whether trials may be moved between lanes on this machine.
+    timings : where the time went.
     """
 
     study: StudyRecord
     why: str
     operations: float
     lanes_agree: bool
+    timings: Timings
 
 
 def run_study(
     config: StudyConfig,
     data: Prepared,
     workspace: Workspace,
-    tracker: Tracker,
+    mirror: AnyMirror,
     *,
     trials: int,
     listener: Listener,
     timings: Timings,
     seconds: float | None = None,
     workers: int | None = None,
-    kept: Collection[str] = (),
 ) -> Session:
     """Begin a study or go on with it, until so many trials are finished.
 
@@ -89,57 +114,96 @@ def run_study(
 
     """
     with study_lock(workspace, config.study), Interrupts().listening() as interrupts:
-        with timings.part("sampling"):
-            study = begin_study(config, create_storage(workspace), workspace, kept)
         with timings.part("tracking"):
-            _introduce(study, data, tracker)
-            mirror = Mirror(tracker)
-            complete = mirror.complete(**study.tags)
-        engine = LocalEngine(
-            data,
-            loss=study.config.loss,
-            lanes=study.config.lanes,
-            train_curve=study.config.train_curve,
-            workers=workers,
-            timings=timings,
-        )
-        with engine, BackgroundMirror(mirror, listener.warned) as background:
-            trials_mirror = StudyMirror(study, data, background)
-            runner = Runner(
-                study.config,
+            mirror.connect()  # before the study is on record
+        with timings.part("record"):
+            study = begin_study(config, create_storage(workspace), workspace)
+        with LocalEngine.of_study(study.config, data, timings=timings, workers=workers) as engine:
+            why, figures = _search(
+                study,
                 data,
-                record=study,
-                engine=engine,
-                checkpoints=Checkpoints(
-                    workspace.checkpoint(study.name), study.identity, listener.warned
-                ),
-                pending=workspace.pending(study.name),
-                mirror=trials_mirror,
+                engine,
+                mirror,
+                interrupts,
+                trials=trials,
+                seconds=seconds,
                 listener=listener,
                 timings=timings,
             )
+        with timings.part("tracking"):
+            finalize(study, data, mirror, figures, listener)
+    return Session(study, why, engine.operations, engine.lanes_agree, timings)
+
+
+def _search(
+    study: StudyRecord,
+    data: Prepared,
+    engine: LocalEngine,
+    mirror: AnyMirror,
+    interrupts: Interrupts,
+    *,
+    trials: int,
+    seconds: float | None,
+    listener: Listener,
+    timings: Timings,
+) -> tuple[str, str]:
+    """Run the trials, and show them to MLflow meanwhile.
+
+    Returns
+    -------
+    Why they ended, in a phrase, and of what there are figures, see `draw_overview`.
+    """
+    with timings.part("tracking"):
+        whole = set() if mirror.is_new else mirror.complete(**study.tags)
+        shown = "" if mirror.is_new else mirror.call(study_figures, study.tags)
+    introduce = partial(_introduce, study, data, mirror)
+    prepare = partial(draw_pending, warned=listener.warned)
+    with BackgroundMirror(mirror, listener.warned, first=introduce, prepare=prepare) as background:
+        trials_mirror = StudyMirror(study, data, background)
+        runner = Runner(
+            study.config,
+            data,
+            record=study,
+            engine=engine,
+            checkpoints=Checkpoints(
+                study.workspace.checkpoint(study.name), study.identity, listener.warned
+            ),
+            pending=study.workspace.pending(study.name),
+            mirror=trials_mirror,
+            listener=listener,
+            timings=timings,
+        )
+        if not mirror.is_new:
             with suppress(StoreUnreachableError):
                 for number in runner.begun_anew:
                     mirror.discard(trial_key(study, number))
-            trials_mirror.begin(complete)
-            try:
-                why = runner.run(trials, interrupts, seconds=seconds)
-            except SweepError as error:
-                trials_mirror.stop(
-                    runner.running(),
-                    "KILLED" if isinstance(error, InterruptedStudyError) else "FAILED",
-                )
-                raise
-            finally:
-                with timings.part("tracking"):
-                    left = background.close()
-        _report_left(left, listener)
-        finalize(study, data, mirror, listener, timings)
-    return Session(study, why, engine.operations, engine.lanes_agree)
+        trials_mirror.begin(whole)
+        try:
+            why = runner.run(trials, interrupts, seconds=seconds)
+        except SweepError as error:
+            status = "KILLED" if isinstance(error, InterruptedStudyError) else "FAILED"
+            trials_mirror.stop(runner.running(), status)
+            raise
+        else:
+            with timings.part("figures"):  # while the mirror sends what is left
+                figures = draw_overview(study, shown, listener)
+        finally:
+            with timings.part("tracking"):
+                left = background.close()
+    if left:
+        listener.warned(
+            f"MLflow lacks the latest of {len(left)} runs; "
+            "the same command sends it when the store is back"
+        )
+    return why, figures
 
 
-def sync_study(study: StudyRecord, tracker: Tracker) -> int:
-    """Send MLflow what it lacks of a study; return of how many trials.
+def sync_study(
+    study: StudyRecord, tracker: Tracker, warned: Callable[[str], None] = lambda _: None
+) -> int:
+    """Send MLflow what it lacks of a study; return how many runs, besides the study's own.
+
+    `warned` is told why no champion is registered, where one should be.
 
     Raises
     ------
@@ -150,19 +214,35 @@ def sync_study(study: StudyRecord, tracker: Tracker) -> int:
 
     """
     with study_lock(study.workspace, study.name):
-        mirror = Mirror(tracker)
-        complete = mirror.complete(**study.tags)
+        mirror, confirmation = Mirror(tracker), confirmation_of(study)
+        sent = mirror.complete(**study.tags)
         whole, *others = recorded_states(study)
-        missing = [state for state in others if state.key not in complete]
+        missing = [state for state in others if state.key not in sent]
+        if confirmation is not None and confirmation_key(study, confirmation) not in sent:
+            files = kept_files(study, "confirm")
+            missing.append(confirmation_state(study, confirmation, files))
         for state in (whole, *missing):
             mirror.update(state)
-    return len(missing)
+        kept = send_kept_runs(study, mirror)
+        _register_champion(study, mirror, warned)
+    return len(missing) + kept
+
+
+def _register_champion(
+    study: StudyRecord, mirror: AnyMirror, warned: Callable[[str], None]
+) -> None:
+    try:
+        register_champion(study, mirror)
+    except StoreUnreachableError:
+        raise
+    except SweepError as error:  # the study is done all the same
+        warned(f"no champion is registered: {error}")
 
 
 def recorded_states(study: StudyRecord, data: Prepared | None = None) -> list[RunState]:
     """Return what MLflow is to know of a study that does not run: its own run comes first.
 
-    Without the rows, all but the runs' inputs.
+    What waits to be drawn is drawn. Without the rows, all but the runs' inputs.
     """
     trials = study.trials()
     note = study_note(study, trials, find_selected(study), grounds(study))
@@ -170,59 +250,111 @@ def recorded_states(study: StudyRecord, data: Prepared | None = None) -> list[Ru
     ended = [trial for trial in trials if trial.status != Status.RUNNING]
     return [
         study_state(study, trials, data, note=note, status=status),
-        *(trial_state(study, trial, data) for trial in ended),
+        *(draw_pending(trial_state(study, trial, data)) for trial in ended),
         *in_full_states(study, data),
     ]
 
 
-def _introduce(study: StudyRecord, data: Prepared, tracker: Tracker) -> None:
+def _introduce(study: StudyRecord, data: Prepared, mirror: AnyMirror) -> None:
     """Let MLflow have the experiment's description and the study's page."""
-    with suppress(StoreUnreachableError):  # it was there a moment ago, and gets all of it later
-        ensure_view(tracker, study)
-        names = {run.info.run_name for run in tracker.runs(role="study")} | {study.name}
-        tracker.describe(experiment_note(data, sorted(names)))
+    with suppress(StoreUnreachableError):  # it gets all of it later
+        if mirror.is_new:
+            mirror.complete(**study.tags)
+        mirror.call(ensure_view, study.config, study.tags)
+        mirror.call(Tracker.describe, experiment_note(data, [study.name]))
 
 
-def _report_left(left: Collection[object], listener: Listener) -> None:
-    if left:
+def draw_overview(study: StudyRecord, shown: str, listener: Listener) -> str:
+    """Write the figures of a study where they wait for MLflow, unless it has those of these trials.
+
+    `shown` tells of which it has them; return of which it will.
+    """
+    from sweep.plots import DRAWING
+    from sweep.tracking import write_figure
+
+    trials, selected, ranking = study.trials(), find_selected(study), record_importances(study)
+    metric = study.config.metric
+    results = [(t.number, t.status, t.epochs, t.curves.get(metric, [])[-1:]) for t in trials]
+    content = json.dumps([version("sweep"), results, selected and selected.number])
+    figures = hashlib.sha256(content.encode()).hexdigest()
+    if figures == shown:
+        return figures
+    folder = study.workspace.pending(study.name) / "study"
+    try:
+        with DRAWING:
+            for name, figure in overview_figures(study.config, trials, selected, ranking).items():
+                write_figure(folder / "figures" / f"{name}.png", figure)
+    except OSError as error:  # the study is done all the same
         listener.warned(
-            f"MLflow lacks the latest of {len(left)} runs; "
-            "the same command sends it when the store is back"
+            f"{folder}: cannot be written: {with_room(str(error.strerror), folder)}; not all "
+            "figures of the study are logged; the same command again logs them"
         )
+        return ""
+    return figures
 
 
 def finalize(
-    study: StudyRecord, data: Prepared, mirror: Mirror, listener: Listener, timings: Timings
+    study: StudyRecord, data: Prepared, mirror: AnyMirror, figures: str, listener: Listener
 ) -> None:
     """Log the figures of a study and its note, and register the selected trial's model."""
-    from sweep.analysis.overview import overview_figures
-    from sweep.tracking.images import write_figure
-
     trials = study.trials()
-    selected = find_selected(study)
+    note = study_note(study, trials, find_selected(study), grounds(study))
     folder = study.workspace.pending(study.name) / "study"
-    with timings.part("figures"):
-        found = importances(study)
-        figures = overview_figures(study.config, trials, selected, found)
-        try:
-            for name, figure in figures.items():
-                write_figure(folder / "figures" / f"{name}.png", figure)
-        except OSError as error:  # the study is done all the same
-            listener.warned(
-                f"{folder}: cannot be written: {with_room(str(error.strerror), folder)}; not all "
-                "figures of the study are logged; the same command again logs them"
-            )
-    note = study_note(study, trials, selected, grounds(study))
-    with timings.part("tracking"):
-        try:
-            mirror.update(
-                study_state(study, trials, data, note=note, status="FINISHED", files=folder)
-            )
-            shutil.rmtree(folder, ignore_errors=True)
-            ensure_view(mirror.tracker, study, found.shares)
-            colour_runs(mirror.tracker, study)
-            register_champion(study, mirror)
-        except StoreUnreachableError as error:
-            listener.warned(f"{error}; the figures of the study are not logged")
-        except SweepError as error:  # the study is done all the same
-            listener.warned(f"no champion is registered: {error}")
+    state = study_state(study, trials, data, note=note, status="FINISHED", files=folder)
+    try:
+        mirror.update(replace(state, tags={**state.tags, "figures": figures}))
+        shutil.rmtree(folder, ignore_errors=True)
+        mirror.call(ensure_view, study.config, study.tags, importances(study).shares)
+        colour_trials(mirror, study)
+        _register_champion(study, mirror, listener.warned)
+    except SweepError as error:
+        listener.warned(f"{error}; the figures of the study are not logged")
+
+
+def colour_trials(mirror: Tracker | AnyMirror, study: StudyRecord) -> None:
+    """Give the trials' points and curves on MLflow's pages their colours: the better, the darker.
+
+    A run has one colour on all pages, so each study has a hue of its own, told by its turn in the
+    experiment. Ranks decide, not values, so that the best are told apart; what ended otherwise is
+    grey.
+    """
+    from sweep.plots import PALE, result_colours
+
+    trials, studies = study.trials(), mirror.call(study_ids)
+    best_first = [trial.number for trial in complete(ranked(study.config, trials))]
+    turn = studies.index(study.identity) if study.identity in studies else len(studies)
+    shades = dict(zip(best_first, result_colours(len(best_first), family=turn), strict=True))
+    ended = [trial.number for trial in trials if trial.status != Status.RUNNING]
+    mirror.call(colour_runs, study.tags, dict.fromkeys(ended, PALE) | shades)
+
+
+def overview_figures(
+    config: StudyConfig,
+    trials: Sequence[TrialRecord],
+    selected: TrialRecord | None,
+    ranking: Importances,
+) -> dict[str, Figure]:
+    """Draw the course of a search and, by the values at the first rung, its space."""
+    from sweep.plots import history_figure, importance_figure, parallel_figure, slice_figure
+
+    number = None if selected is None else selected.number
+    direction, objective = config.direction, config.metric
+    rung, compared = first_rung(config), at_first_rung(config, trials)
+    return {
+        "history": history_figure(
+            as_optuna(config, trials), direction=direction, objective=objective, selected=number
+        ),
+        "parallel_coordinates": parallel_figure(
+            compared, direction=direction, objective=objective, selected=number, epoch=rung
+        ),
+        "slice": slice_figure(
+            compared, direction=direction, objective=objective, selected=number, epoch=rung
+        ),
+        "importance": importance_figure(
+            ranking.shares,
+            objective=objective,
+            intervals=ranking.intervals,
+            reason=ranking.reason,
+            epoch=rung,
+        ),
+    }

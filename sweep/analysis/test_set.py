@@ -6,21 +6,16 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sweep.analysis.champion import fetch_classifier
-from sweep.analysis.in_full import run_key
-from sweep.analysis.selection import refuse_unfinished
-from sweep.search.lock import record_lock
-from sweep.search.record import TEST_OPENINGS
-from sweep.search.study_run import study_key
-from sweep.search.training_log import metric_name
-from sweep.statistics.intervals import accuracy_interval
+from sweep.analysis.runs import run_key
+from sweep.analysis.selection import fetch_classifier
+from sweep.search import TEST_OPENINGS, metric_name, record_lock
+from sweep.statistics import accuracy_interval
 from sweep_model.metrics import accuracy, per_class_accuracy
 
 if TYPE_CHECKING:
     from sweep.data import Source
-    from sweep.search.record import StudyRecord
-    from sweep.search.trials import TrialRecord
-    from sweep.tracking.tracker import Tracker
+    from sweep.search import StudyRecord, TrialRecord
+    from sweep.tracking import Tracker
     from sweep_model.classifier import LinearClassifier
 
 
@@ -87,7 +82,6 @@ def open_test_rows(
 ) -> tuple[HeldOutResult, int]:
     """Evaluate the selected trial on the test rows; return how often they have been opened."""
     refuse_without_test_rows(source)
-    refuse_unfinished(study, trial)
     classifier = fetch_classifier(study, trial, tracker)
     with record_lock(study.workspace, study.name):
         openings = [*study.attribute(TEST_OPENINGS, [])]
@@ -97,7 +91,7 @@ def open_test_rows(
         result = evaluate_on_test_rows(classifier, source)
         openings[-1]["result"] = result.record()
         study.set_attribute(TEST_OPENINGS, openings)
-    for key in (run_key(study, trial), study_key(study)):
+    for key in (run_key(study, trial), study.identity):
         for run in tracker.runs(run_key=key):
             log_test_result(tracker, run.info.run_id, result, len(openings))
     return result, len(openings)

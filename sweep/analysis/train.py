@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from sweep.analysis.one_training import Asked, run_one
+from sweep.analysis.runs import training_state
 from sweep.analysis.test_set import HeldOutResult, evaluate_on_test_rows, log_test_result
-from sweep.config import default_lanes, default_slots
+from sweep.config import StudyConfig, default_lanes, default_slots
 from sweep.errors import SweepError
-from sweep.search.interrupts import Interrupts
-from sweep.space import BASELINES
+from sweep.io import scratch_folder
+from sweep.search import Interrupts, Status, TrainingLog, TrialRecord, train_alone
+from sweep.search_space import BASELINES, NAMES, Choices, Space
+from sweep.tracking import Mirror
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.training import Training
 
@@ -20,8 +24,8 @@ if TYPE_CHECKING:
     from sweep.config import DataConfig
     from sweep.curves import Curves
     from sweep.data import Prepared, Source
-    from sweep.space import Number
-    from sweep.tracking.tracker import Tracker
+    from sweep.search_space import Number
+    from sweep.tracking import RunState, Tracker
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,10 @@ class SingleResult:
     weights_digest: str
     run_id: str
     held_out: HeldOutResult | None
+    validation_rows: int
 
 
-def settle_hyperparameters(
-    given: Mapping[str, Number], loss: str, data: Prepared
-) -> Hyperparameters:
+def fill_hyperparameters(given: Mapping[str, Number], loss: str, data: Prepared) -> Hyperparameters:
     """Fill what the user left out with the report's setting; no flips without images."""
     if data.image_shape is None and given.get("flip_probability", 0) > 0:
         raise SweepError(
@@ -51,7 +54,7 @@ def settle_hyperparameters(
 def train_single(
     hyperparameters: Hyperparameters,
     data: Prepared,
-    config: DataConfig,
+    data_config: DataConfig,
     tracker: Tracker,
     *,
     loss: str,
@@ -71,25 +74,51 @@ def train_single(
         After Ctrl-C or SIGTERM; the run says so.
 
     """
-    name = f"train-{loss}-seed-{seed}"
-    asked = Asked(
-        training=Training(hyperparameters=hyperparameters, epochs=epochs, seed=seed),
-        data=data,
-        data_config=config,
+    name, slots, mirror = f"train-{loss}-seed-{seed}", default_slots(1), Mirror(tracker)
+    params: dict[str, Any] = {each: getattr(hyperparameters, each) for each in NAMES}
+    config = StudyConfig(
+        study=name,
         loss=loss,
-        lanes=default_lanes(len(data.class_names), default_slots(1)),
+        epochs=epochs,
+        seed=seed,
+        sampler="random",
+        pruner="none",
+        objective="val-accuracy",
         train_curve=train_curve,
-        name=name,
-        tags={"role": "train"},
+        data=data_config,
+        space=Space({each: Choices(name=each, values=(params[each],)) for each in NAMES}),
+        slots=slots,
+        lanes=default_lanes(len(data.class_names), slots),
     )
-    unfinished = f"the training whose run in MLflow is {name}"
-    with Interrupts().listening():
-        done = run_one(asked, tracker, unfinished=unfinished, on_epoch=on_epoch)
-        run_id = done.close(done.status.mlflow, title=name)
-    if done.classifier is None:
-        raise SweepError(f"the training {done.reason}; try a smaller --learning-rate")
+    training = Training(hyperparameters=hyperparameters, epochs=epochs, seed=seed)
+    log = TrainingLog.begun(training, data, loss)
+    trial, key = TrialRecord(number=0, index=0, params=params, first_pass=0), uuid4().hex
+
+    def state(trial: TrialRecord) -> RunState:
+        tags = {"role": "train"}
+        return training_state(config, trial, data, key=key, name=name, tags=tags, seed=seed)
+
+    with Interrupts().listening() as interrupts:
+        try:
+            unfinished = f"the training has not ended; its run in MLflow is {name}"
+            trained = train_alone(
+                config, trial, log, interrupts, unfinished=unfinished, on_epoch=on_epoch
+            )
+        except BaseException as error:
+            with suppress(SweepError):
+                reason = f"{type(error).__name__}: {error}"
+                mirror.update(state(log.ended(trial, Status.FAILED, reason=reason)))
+            raise
+        with scratch_folder() as folder:
+            files = folder / "files"
+            ended = trained.write_files(files, title=name)
+            run_id = mirror.update(replace(state(ended), files=files))
+    if trained.classifier is None:
+        raise SweepError(f"the training {trained.trial.reason}; try a smaller --learning-rate")
     held_out = None
     if test_source is not None:
-        held_out = evaluate_on_test_rows(done.classifier, test_source)
+        held_out = evaluate_on_test_rows(trained.classifier, test_source)
         log_test_result(tracker, run_id, held_out, epochs)
-    return SingleResult(done.log.curves, done.classifier.digest, run_id, held_out)
+    rows = len(data.validation.labels)
+    curves, digest = trained.trial.curves, trained.classifier.digest
+    return SingleResult(curves, digest, run_id, held_out, rows)

@@ -1,6 +1,5 @@
 """A study as one .zip file: `export_study` writes it, `import_study` records it elsewhere."""
 
-from sweep.archive.export import Exported, export_study
-from sweep.archive.load import Archive, import_study, read_archive
+import lazy_loader
 
-__all__ = ["Archive", "Exported", "export_study", "import_study", "read_archive"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,27 +11,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sweep.analysis.champion import fetch_classifier
-from sweep.analysis.selection import find_selected
+from sweep.analysis import fetch_classifier, find_selected
 from sweep.archive.load import CURVES, MODEL, README, STUDY, TRIALS, unpack
 from sweep.archive.models import BUILT_IN, FORMAT, VERSION, RefusedError
 from sweep.curves import METRICS
-from sweep.disks import scratch_folder, with_room
 from sweep.errors import SweepError
-from sweep.outputs import check_replaceable, write_whole
-from sweep.search.lock import study_lock
-from sweep.search.record import BUDGETS, CONFIRMATION, TEST_OPENINGS
-from sweep.search.trials import Status, tally
-from sweep.space import NAMES
+from sweep.io import check_replaceable, scratch_folder, with_room, write_whole
+from sweep.search import BUDGETS, CONFIRMATION, TEST_OPENINGS, Status, study_lock, tally
+from sweep.search_space import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from sweep.config import StudyConfig
-    from sweep.search.record import StudyRecord
-    from sweep.search.trials import TrialRecord
-    from sweep.tracking.tracker import Tracker
+    from sweep.search import StudyRecord, TrialRecord
+    from sweep.tracking import Tracker
     from sweep_model.classifier import LinearClassifier
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest of the format: the bytes do not tell the hour
@@ -44,6 +39,8 @@ class Exported:
 
     Attributes
     ----------
+    file
+        Where it lies.
     trials, selected
         What is in it.
     size, digest
@@ -51,6 +48,7 @@ class Exported:
 
     """
 
+    file: Path
     trials: list[TrialRecord]
     selected: TrialRecord | None
     size: int
@@ -60,8 +58,7 @@ class Exported:
 def export_study(study: StudyRecord, tracker: Tracker, file: Path) -> Exported:
     """Write the study as it stands, whole or not at all; an earlier archive is replaced.
 
-    Of a trial that has not ended its beginning is written, as the record has it: a run of the
-    imported study trains it, as here.
+    Of a trial that has not ended its beginning is written: the imported study trains it, as here.
 
     Raises
     ------
@@ -104,7 +101,7 @@ def export_study(study: StudyRecord, tracker: Tracker, file: Path) -> Exported:
             f"{file}: cannot be written: {with_room(str(error.strerror), file)}; "
             "choose another place with --out"
         ) from error
-    return Exported(trials, selected, len(content), hashlib.sha256(content).hexdigest())
+    return Exported(file, trials, selected, len(content), hashlib.sha256(content).hexdigest())
 
 
 def _portable_trial(trial: TrialRecord) -> TrialRecord:

@@ -11,42 +11,40 @@ import io
 import shutil
 import zipfile
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sweep.archive.models import BUILT_IN, ArchivedStudy, RefusedError, parse_study
 from sweep.config import check_study_name
-from sweep.data.reopening import reopen_data, reopen_source
-from sweep.disks import scratch_folder, with_room
+from sweep.data import reopen_data, reopen_source
 from sweep.errors import StoreUnreachableError, SweepError
-from sweep.search.lock import study_lock
-from sweep.search.record import (
+from sweep.io import reading, scratch_folder, with_room
+from sweep.search import (
     BUDGETS,
     CONFIRMATION,
     IN_FULL,
     TEST_OPENINGS,
+    create_storage,
     importing_study,
     load_study,
+    study_lock,
 )
-from sweep.search.storage import create_storage
-from sweep.search.training_log import CLASSIFIER_FILE, CLASSIFIER_FOLDER
-from sweep.space.axes import shown
+from sweep.search_space import shown
+from sweep.tracking import CLASSIFIER
 from sweep_model.classifier import LinearClassifier
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sweep.config import StudyConfig
-    from sweep.search.record import StudyRecord
+    from sweep.search import StudyRecord
     from sweep.workspace import Workspace
 
 MAX_BYTES = 128 << 20
 """Of an archive. Its members are not compressed, so they hold no more than that either."""
-README = "README.txt"
-STUDY = "study.json"
-TRIALS = "trials.csv"
-CURVES = "curves.csv"
-MODEL = "model.npz"
-KNOWN = (README, STUDY, TRIALS, CURVES, MODEL)
+MAX_CLASS_NAME = 80
+KNOWN = README, STUDY, TRIALS, CURVES, MODEL = (
+    *("README.txt", "study.json", "trials.csv", "curves.csv", "model.npz"),
+)
 OLD_MEMBER = "manifest.json"
 """What archives of version 0.1 have."""
 
@@ -80,13 +78,11 @@ def read_archive(file: Path) -> Archive:
         There is no such file, or it is none that this version of sweep can import.
 
     """
-    try:
+    with reading(file):
         if not file.is_file():
             raise SweepError(f"{file}: there is no such file")
         with file.open("rb") as opened:
             content = opened.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise SweepError(f"{file}: cannot be read: {error.strerror}") from error
     try:
         study, classifier = unpack(content)
     except StoreUnreachableError:  # no room to look at the model
@@ -148,9 +144,8 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     if strange or len(set(names)) < len(names):
         which = f"{shown(strange[0])} too" if strange else "one of them twice"
         raise RefusedError(f"it may hold {', '.join(KNOWN)}: got {which}")
-    for member in members:
-        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-            raise RefusedError(f"{member.orig_filename} must be neither compressed nor encrypted")
+    if any(each.compress_type != zipfile.ZIP_STORED or each.flag_bits & 1 for each in members):
+        raise RefusedError("its members must be neither compressed nor encrypted")
     if sum(member.file_size for member in members) > size:
         raise RefusedError("its members are larger than it is")
 
@@ -162,10 +157,10 @@ def _read_classifier(content: bytes) -> LinearClassifier:
         try:
             classifier = LinearClassifier.load(path)
         except ValueError as error:
-            said = str(error).replace(str(path), MODEL)
-            raise RefusedError(" ".join(said.split())[:300]) from error
+            reason = " ".join(str(error).replace(str(path), MODEL).split())
+            raise RefusedError(reason[:300]) from error
     for name in classifier.class_names:
-        if len(name) > 80 or not name.isprintable():  # noqa: PLR2004 - as study names
+        if len(name) > MAX_CLASS_NAME or not name.isprintable():
             raise RefusedError(f"{MODEL}: a class name has up to 80 printable characters")
     return classifier
 
@@ -176,18 +171,8 @@ def import_study(
     """Record an archive's study, under its own name or another: all of it or nothing.
 
     MLflow gets it with `sweep sync` or the study's next `sweep run`; until then the model waits in
-    the working folder, where `fetch_classifier` finds it.
-
-    Parameters
-    ----------
-    archive
-        Read and checked.
-    workspace
-        Where to.
-    name
-        Of the study here.
-    data
-        Where the study's own .npz file lies here.
+    the working folder, where `fetch_classifier` finds it. `data` is where the study's own .npz file
+    lies here.
 
     Raises
     ------
@@ -196,13 +181,14 @@ def import_study(
 
     """
     study = archive.study
-    config = _settled(study.config, workspace, name, data)
-    known = study.model_dump(mode="json", exclude_unset=True)
+    config = _config_here(study.config, workspace, name, data)
+    plain = study.model_dump(mode="json", exclude_unset=True)
+    full = study.in_full
     attributes = {
-        BUDGETS: known["budgets"],
-        TEST_OPENINGS: known["test_openings"],
-        CONFIRMATION: known["confirmation"],
-        IN_FULL: _in_full(study),
+        BUDGETS: plain["budgets"],
+        TEST_OPENINGS: plain["test_openings"],
+        CONFIRMATION: plain["confirmation"],
+        IN_FULL: None if full is None else {str(full.number): vars(full.record)},
     }
     attributes = {key: value for key, value in attributes.items() if value}
     storage = create_storage(workspace)
@@ -212,53 +198,44 @@ def import_study(
             config, study.records, attributes, storage, workspace, archive=archive.digest
         ),
     ):
-        _keep_classifier(archive, config, workspace)
+        _keep_classifier(archive, workspace.pending(config.study))
     return load_study(config.study, storage, workspace)
 
 
-def _in_full(study: ArchivedStudy) -> dict[str, Any]:
-    """The selected trial as it came out when it was trained in full, as the record has it."""
-    if study.in_full is None:
-        return {}
-    return {str(study.in_full.number): vars(study.in_full.record)}
-
-
-def _settled(
+def _config_here(
     config: StudyConfig, workspace: Workspace, name: str | None, data: Path | None
 ) -> StudyConfig:
     """Return the config with the name and the place of the data that they have here."""
     try:
         config = replace(config, study=check_study_name(config.study if name is None else name))
     except SweepError as error:
-        raise SweepError(str(error).replace("--study", "--as NAME")) from error
-    if data is None:
-        if config.data.source in BUILT_IN:
-            return config
-        return replace(config, data=config.data.moved(workspace.root / config.data.source))
-    moved = config.data.moved(data)
-    try:
-        reopen_data(moved, reopen_source(moved))
-    except SweepError as error:
-        raise SweepError(
-            f"--data {data}: these are not the study's data: {error}; name another file, or leave "
-            "--data out and see to it later"
-        ) from error
+        raise SweepError(f"{error} with --as NAME") from error
+    if data is None and config.data.source in BUILT_IN:
+        return config
+    moved = config.data.moved(workspace.root / config.data.source if data is None else data)
+    if data is not None:
+        try:
+            reopen_data(moved, reopen_source(moved))
+        except SweepError as error:
+            raise SweepError(
+                f"--data {data}: these are not the study's data: {error}; name another file, or "
+                "leave --data out and see to it later"
+            ) from error
     return replace(config, data=moved)
 
 
-def _keep_classifier(archive: Archive, config: StudyConfig, workspace: Workspace) -> None:
+def _keep_classifier(archive: Archive, folder: Path) -> None:
     """Put the selected trial's classifier where the files are that MLflow does not have yet."""
-    folder = workspace.pending(config.study)
     shutil.rmtree(folder, ignore_errors=True)  # of a study that was here under the same name
     selected = archive.study.selected
     if archive.classifier is None or selected is None:
         return
-    folder = folder / f"trial-{selected.number:03d}" / CLASSIFIER_FOLDER
+    path = folder / f"trial-{selected.number:03d}" / CLASSIFIER
     try:
-        folder.mkdir(parents=True)
-        archive.classifier.save(folder / CLASSIFIER_FILE)
+        path.parent.mkdir(parents=True)
+        archive.classifier.save(path)
     except OSError as error:
         raise StoreUnreachableError(
-            f"{folder}: the model cannot be written: {with_room(str(error.strerror), folder)}; "
+            f"{path}: the model cannot be written: {with_room(str(error.strerror), path)}; "
             "nothing was imported"
         ) from error

@@ -15,19 +15,17 @@ from pydantic import (
     model_validator,
 )
 
-from sweep.analysis.confirmation import Confirmation
+from sweep.analysis import Confirmation
 from sweep.config import MAX_SEED, MAX_SLOTS, StudyConfig
 from sweep.curves import METRICS
 from sweep.errors import SweepError
-from sweep.search.trials import Status, TrialRecord, best_trial
-from sweep.space import NAMES, RULES, Choices, Range
-from sweep.space.axes import shown
+from sweep.search import Status, TrialRecord, best_trial
+from sweep.search_space import NAMES, RULES, Choices, Range, shown
 
 FORMAT, VERSION = "sweep study", 2
 MAX_CONTAINERS = 2_000_000
 """Lists and objects of a file, counted before it is parsed: two bytes become some 200 in memory."""
-MAX_EPOCHS = 100_000
-MAX_TRIALS = 100_000
+MAX_EPOCHS = MAX_TRIALS = 100_000
 MAX_SPARE = 1_000
 """Numbers between the trials that belong to none of them: they become rows of the store."""
 BUILT_IN = ("cifar10", "digits")
@@ -55,12 +53,14 @@ Name: TypeAlias = Annotated[str, Field(max_length=80), AfterValidator(_printable
 Word: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Digest: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count: TypeAlias = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Rows: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Seed: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Milliseconds: TypeAlias = Annotated[int, Field(ge=0, le=4_102_444_800_000)]  # until 2100
 Number: TypeAlias = int | float
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Measured: TypeAlias = Annotated[float, Field(ge=0)]
-Time: TypeAlias = Annotated[str, Field(pattern=r"^20\d\d-[0-9T:.-]{5,25}\+00:00$")]
+OnSeeds: TypeAlias = Annotated[list[Measured | None], Field(min_length=1, max_length=10_000)]
+"""A setting's values on fresh seeds; None where a training diverged."""
 
 
 class _Model(BaseModel):
@@ -72,16 +72,14 @@ class DataModel(_Model):
 
     source: Name
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,79}$")]
-    val_size: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    val_size: Rows
     split_seed: Seed
     data_digest: Digest
     split_digest: Digest
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
-        if self.source != f"{self.name}.npz" and (
-            self.source != self.name or self.name not in BUILT_IN
-        ):
+        if self.source != f"{self.name}.npz" and not self.source == self.name in BUILT_IN:
             raise ValueError(f"source must be {self.name}.npz: got {shown(self.source)}")
         return self
 
@@ -155,27 +153,27 @@ class TrialModel(_Model):
         lengths = {len(self.curves.get(metric, [])) for metric in METRICS} | {len(self.times)}
         if len(lengths) > 1:
             raise ValueError(f"curves and times must be equally long: got {sorted(lengths)}")
-        for rows in ("train", "val"):
-            highest = max(self.curves.get(f"{rows}/accuracy", []), default=0.0)
+        for name in ("train/accuracy", "val/accuracy"):
+            highest = max(self.curves.get(name, []), default=0.0)
             if highest > 1:
-                raise ValueError(f"{rows}/accuracy must be at most 1: got {highest!r}")
+                raise ValueError(f"{name} must be at most 1: got {highest!r}")
         return self
 
     def check(self, config: StudyConfig) -> None:
         """Refuse what no trial of a study with this config could be."""
-        epochs, most = len(self.times), config.epochs
+        full, status = config.epochs, self.status
         least, most = {
-            "complete": (most, most),
-            "pruned": (1, most - 1),
-            "failed": (0, most - 1),
+            "complete": (full, full),
+            "pruned": (1, full - 1),
+            "failed": (0, full - 1),
             "running": (0, 0),
-        }[self.status]
-        if not least <= epochs <= most:
-            raise ValueError(f"{self.status} after {least} to {most} epochs: got {epochs}")
-        if (self.status == "running") != (self.ended is None):
-            raise ValueError(f"{self.status}, so ended must not be {self.ended!r}")
-        if (self.status in ("complete", "pruned")) != (self.weights_digest is not None):
-            raise ValueError(f"{self.status}, so weights_digest must not be {self.weights_digest}")
+        }[status]
+        if not least <= len(self.times) <= most:
+            raise ValueError(f"{status} after {least} to {most} epochs: got {len(self.times)}")
+        if (status == "running") != (self.ended is None):
+            raise ValueError(f"{status}, so ended must not be {self.ended!r}")
+        if (status in ("complete", "pruned")) != (self.weights_digest is not None):
+            raise ValueError(f"{status}, so weights_digest must not be {self.weights_digest}")
         if set(self.params) != set(NAMES):
             raise ValueError(f"params must be {', '.join(NAMES)}: got {shown(list(self.params))}")
         for name, axis in config.space.axes.items():
@@ -190,8 +188,7 @@ class TrialModel(_Model):
     def record(self) -> TrialRecord:
         """The trial as the record of a study has it."""
         params = {name: RULES[name].check(name, value) for name, value in self.params.items()}
-        plain = {**self.model_dump(), "params": params, "status": Status(self.status)}
-        return TrialRecord(**plain)
+        return TrialRecord(**self.model_dump() | {"params": params, "status": Status(self.status)})
 
 
 class ResultModel(_Model):
@@ -200,7 +197,7 @@ class ResultModel(_Model):
     accuracy: Share
     low: Share
     high: Share
-    rows: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    rows: Rows
     per_class: Annotated[dict[Name, Share], Field(max_length=MAX_EPOCHS)]
 
 
@@ -208,16 +205,24 @@ class OpeningModel(_Model):
     """One look at the test rows: looks elsewhere count as well."""
 
     trial: Count
-    time: Time
+    time: Annotated[str, Field(pattern=r"^20\d\d-[0-9T:.-]{5,25}\+00:00$")]
     result: ResultModel | None = None
 
 
 class ConfirmedModel(_Model):
-    """A setting on fresh seeds; None where a training diverged."""
+    """A trial's setting on fresh seeds."""
 
-    trial: Annotated[int, Field(ge=-1, le=2**32 - 1)]
+    trial: Count
     search: Measured | None
-    values: Annotated[list[Measured | None], Field(min_length=1, max_length=10_000)]
+    values: OnSeeds
+
+
+class BaselineModel(_Model):
+    """The report's own setting on fresh seeds, which is no trial."""
+
+    trial: None
+    search: None
+    values: OnSeeds
 
 
 class ConfirmationModel(_Model):
@@ -229,15 +234,14 @@ class ConfirmationModel(_Model):
     seeds: Annotated[list[Seed], Field(max_length=10_000), AfterValidator(_distinct)]
     finished: Count
     trials: Annotated[list[ConfirmedModel], Field(min_length=1, max_length=10_000)]
-    baseline: ConfirmedModel
+    baseline: BaselineModel
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _distinct([one.trial for one in self.trials])
-        if any(len(one.values) != len(self.seeds) for one in [*self.trials, self.baseline]):
+        _distinct([each.trial for each in self.trials])
+        values = [self.baseline.values, *(each.values for each in self.trials)]
+        if any(len(each) != len(self.seeds) for each in values):
             raise ValueError(f"{len(self.seeds)} seeds need so many values")
-        if (self.baseline.trial, self.baseline.search) != (-1, None):
-            raise ValueError("the baseline is no trial")
         trials = Confirmation.from_record(self.model_dump()).trials
         if Confirmation.ranked(trials, self.direction) != trials:
             raise ValueError("trials must be ranked by their means")
@@ -269,63 +273,61 @@ class ArchivedStudy(_Model):
         """The trials as the record of a study has them."""
         return [trial.record for trial in self.trials]
 
-    @cached_property
-    def _by_number(self) -> dict[int, TrialRecord]:
-        return {trial.number: trial for trial in self.records}
-
     @property
     def selected(self) -> TrialRecord | None:
-        """The trial that the study answers with, see `sweep.analysis.selection`."""
+        """The trial that the study answers with, see `find_selected`."""
         if self.confirmation is None:
             return best_trial(self.config, self.records)
         if self.in_full is not None:
             return self.in_full.record
-        return self._by_number[self.confirmation.trials[0].trial]
+        return self._trained(self.confirmation.trials[0].trial, "confirmation")
 
     @model_validator(mode="after")
-    def _check_trials(self) -> Self:
-        for trial in self.trials:
+    def _check(self) -> Self:
+        for trial in self.trials if self.in_full is None else [*self.trials, self.in_full]:
             try:
                 trial.check(self.config)
             except (ValueError, SweepError) as error:
                 raise ValueError(f"trial {trial.number}: {error}") from error
-        numbers = [trial.number for trial in self.trials]
+        numbers, most = [trial.number for trial in self.trials], len(self.trials) + MAX_SPARE
         if sorted(set(numbers)) != numbers:
             raise ValueError("trials must be in the order of their numbers, each once")
-        if numbers and numbers[-1] >= len(numbers) + MAX_SPARE:
-            raise ValueError(
-                f"{len(numbers)} trials must have numbers below {len(numbers) + MAX_SPARE}: "
-                f"got {numbers[-1]}"
-            )
+        if numbers and numbers[-1] >= most:
+            raise ValueError(f"trials must have numbers below {most}: got {numbers[-1]}")
         if len({trial.index for trial in self.trials}) < len(numbers):
             raise ValueError("no index may stand twice")
         for opening in self.test_openings:
             self._trained(opening.trial, "an opening of the test rows")
-        self._check_confirmation()
+        if self.confirmation is not None:
+            self._check_confirmation(self.confirmation)
+        elif self.in_full is not None:
+            raise ValueError("in_full: there is no confirmation that selected it")
         return self
 
-    def _check_confirmation(self) -> None:
-        found, config = self.confirmation, self.config
-        if found is None:
-            if self.in_full is not None:
-                raise ValueError("in_full: there is no confirmation that selected it")
-            return
-        if self.in_full is not None:
-            self.in_full.check(config)
-            pruned = self._trained(found.trials[0].trial, "in_full")
-            same = ("number", "index", "params", "first_pass")
-            if any(getattr(self.in_full.record, each) != getattr(pruned, each) for each in same):
-                raise ValueError(f"in_full must be trial {pruned.number}, the selected one")
+    def _check_confirmation(self, confirmation: ConfirmationModel) -> None:
+        config = self.config
         for name in ("metric", "direction", "epochs"):
-            if getattr(found, name) != getattr(config, name):
+            if getattr(confirmation, name) != getattr(config, name):
                 raise ValueError(f"confirmation: {name} must be {getattr(config, name)}")
-        for one in found.trials:
-            trial = self._trained(one.trial, "confirmation")
-            value = trial.last(config.metric) if trial.status == Status.COMPLETE else None
-            if one.search != value:
-                raise ValueError(f"confirmation: trial {one.trial} came to {value} in the search")
-        if not 1 <= found.finished <= len(self.trials):
+        if not 1 <= confirmation.finished <= len(self.trials):
             raise ValueError(f"confirmation: finished must be 1 to {len(self.trials)}")
+        trials = [self._trained(each.trial, "confirmation") for each in confirmation.trials]
+        for each, trial in zip(confirmation.trials, trials, strict=True):
+            value = trial.last(config.metric) if trial.status == Status.COMPLETE else None
+            if each.search != value:
+                raise ValueError(f"confirmation: trial {each.trial} came to {value} in the search")
+        winner = trials[0]
+        if self.in_full is None:
+            if winner.status != Status.COMPLETE:
+                raise ValueError(f"in_full is missing: trial {winner.number}, selected, was pruned")
+            return
+        same = ("number", "index", "params", "first_pass")
+        if any(getattr(self.in_full.record, each) != getattr(winner, each) for each in same):
+            raise ValueError(f"in_full must be trial {winner.number}, the selected one")
+
+    @cached_property
+    def _by_number(self) -> dict[int, TrialRecord]:
+        return {trial.number: trial for trial in self.records}
 
     def _trained(self, number: int, what: str) -> TrialRecord:
         """Return a trial that has weights."""
@@ -365,10 +367,10 @@ def parse_study(content: bytes) -> ArchivedStudy:
             )
         return ArchivedStudy.model_validate_json(content)
     except ValidationError as error:
-        raise RefusedError(f"study.json: {_said(error)}") from error
+        raise RefusedError(f"study.json: {_first(error)}") from error
 
 
-def _said(error: ValidationError) -> str:
+def _first(error: ValidationError) -> str:
     """Return the first thing that is wrong: where, the rule and the value."""
     first: Any = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))

@@ -34,17 +34,15 @@ def download(data_dir: Path | None, layout: str) -> None:
 
     It is put where every command finds it, or into --data-dir.
     """
-    from sweep.data import cache_folder
-    from sweep.data.download import already_there, fetch
-    from sweep.data.layouts import LAYOUTS
+    from sweep.data import LAYOUTS, already_there, cache_folder, fetch
 
-    archive = LAYOUTS[layout].archive
+    chosen = LAYOUTS[layout]
     folder = (data_dir or cache_folder()).expanduser()
-    if already_there(archive, folder):
-        click.echo(f"{folder / archive.file_name} is there already and has the published SHA-256.")
+    if already_there(chosen, folder):
+        click.echo(f"{folder / chosen.archive} is there already and has the published SHA-256.")
         return
-    click.echo(f"Fetching {archive.url} ({archive.size:,} bytes).", err=True)
-    click.echo(f"{fetch(archive, folder)} fetched; it has the published SHA-256.")
+    click.echo(f"Fetching {chosen.url} ({chosen.size:,} bytes).", err=True)
+    click.echo(f"{fetch(chosen, folder)} fetched; it has the published SHA-256.")
 
 
 @data.command()
@@ -52,7 +50,7 @@ def download(data_dir: Path | None, layout: str) -> None:
 @split_options
 @json_option
 def info(
-    data: str, data_dir: Path | None, val_size: int | None, split_seed: int, *, as_json: bool
+    data: str, *, data_dir: Path | None, val_size: int | None, split_seed: int | None, as_json: bool
 ) -> None:
     """Show what DATA holds: rows, classes, split, digests.
 
@@ -64,7 +62,7 @@ def info(
     source = open_source(data, data_dir)
     if data == "auto":
         click.echo(auto_notice(source, data_dir), err=True)
-    facts = describe(source, val_size, split_seed)
+    facts = describe(source, val_size, split_seed or 0)
     click.echo(json.dumps(facts, indent=2) if as_json else as_text(facts))
 
 
@@ -73,13 +71,16 @@ def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str,
     from sweep.data import split_rows
 
     dataset = source.development()
+    for notice in dataset.notices:
+        click.echo(notice, err=True)
     split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
     test = source.test() if source.has_test else None
+    official, note = source.official
     return {
         "name": source.name,
         "location": source.location,
-        "official": source.official,
-        "official_note": source.official_note,
+        "official": official,
+        "official_note": note,
         "rows": {
             "training": len(split.train),
             "validation": len(split.val),

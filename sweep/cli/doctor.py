@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweep.cli.options import json_option
-from sweep.cli.tables import console, say
+from sweep.cli.options import json_option, tracking_option
 from sweep.errors import CheckFailedError, StoreUnreachableError, SweepError
+from sweep.terminal import make_console, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweep.doctor import Finding
-    from sweep.search.record import StudyRecord
     from sweep.workspace import Workspace
 
 STYLES = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
@@ -30,13 +29,7 @@ MOST_DETAILS = 5
     is_flag=True,
     help="Make MLflow's runs agree with the record again, study by study, then look.",
 )
-@click.option(
-    "--tracking-uri",
-    metavar="URI",
-    envvar="MLFLOW_TRACKING_URI",
-    show_envvar=True,
-    help="Where MLflow keeps the runs. [default: sqlite:///mlruns/mlflow.db]",
-)  # not the shared option, which refuses a damaged store before anybody has looked at it
+@tracking_option
 @json_option
 def doctor(*, repair: bool, tracking_uri: str | None, as_json: bool) -> None:
     """Check versions, BLAS, disk, locks, both databases, and MLflow against the record.
@@ -67,9 +60,9 @@ def _print(finding: Finding) -> None:
     """Print a finding in a line, and below it what it is made up of and the next step."""
     from rich.text import Text
 
-    out = console()
+    out = make_console()
     out.print(Text(f"{finding.level:<4}", style=STYLES[finding.level]), end="  ")
-    out.print(f"{finding.check}: {finding.said}", soft_wrap=True)
+    out.print(f"{finding.check}: {finding.message}", soft_wrap=True)
     for detail in finding.details[:MOST_DETAILS]:
         out.print(f"      {detail}", soft_wrap=True)
     if len(finding.details) > MOST_DETAILS:
@@ -91,40 +84,28 @@ def _refuse(found: Sequence[Finding]) -> None:
 
 def _repair(workspace: Workspace, tracking_uri: str | None) -> None:
     """Repair every study; one that cannot be is said, and does not stop the others."""
-    from sweep.search.record import recorded_studies
-    from sweep.search.storage import open_storage
+    from sweep.doctor import repair
+    from sweep.study import list_studies
 
     if not workspace.optuna_database.exists():
         return
     try:
-        studies = recorded_studies(open_storage(workspace), workspace)
+        studies = list_studies(workspace, tracking_uri=tracking_uri, progress=True)
     except SweepError as error:
         click.echo(f"nothing repaired: {error}", err=True)
         return
     for study in studies:
         try:
-            _repair_study(study, tracking_uri)
+            done = repair(study.record, tracking_uri)
         except SweepError as error:
             click.echo(f"study {study.name} not repaired: {error}", err=True)
-
-
-def _repair_study(study: StudyRecord, tracking_uri: str | None) -> None:
-    from sweep.doctor import repair
-    from sweep.search.storage import making_stores
-    from sweep.tracking.address_rules import check_address
-    from sweep.tracking.tracker import Tracker
-    from sweep.tracking.tracker import tracking_uri as resolve
-
-    check_address(resolve(tracking_uri, study.workspace))
-    with making_stores(study.workspace):
-        tracker = Tracker(study.config.data.name, study.workspace, uri=tracking_uri)
-    done = repair(study, tracker)
-    if done.changes:
-        click.echo(f"study {study.name}: repaired, {done.changes} changes", err=True)
-    if done.replaced:
-        trials = ", ".join(map(str, done.replaced))
-        click.echo(
-            f"study {study.name}: wrong runs of these trials are deleted and made anew, with their "
-            f"files: {trials}",
-            err=True,
-        )
+            continue
+        if done.changes:
+            click.echo(f"study {study.name}: repaired, {done.changes} changes", err=True)
+        if done.replaced:
+            trials = ", ".join(map(str, done.replaced))
+            click.echo(
+                f"study {study.name}: wrong runs of these trials are deleted and made anew, with "
+                f"their files: {trials}",
+                err=True,
+            )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sweep.config import LOSSES, MAX_SEED, MAX_SLOTS, TRAIN_CURVES
+from sweep.config import EPOCHS, LOSSES, MAX_SEED, MAX_SLOTS, TRAIN_CURVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sweep.study import Study
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -29,22 +31,14 @@ class FiniteFloat(click.FloatRange):
         return float(super().convert(value, param, ctx))
 
 
-def _checked_address(_: click.Context, __: click.Parameter, uri: str | None) -> str | None:
-    from sweep.tracking.address_rules import check_address
-    from sweep.tracking.tracker import tracking_uri
-    from sweep.workspace import Workspace
-
-    check_address(tracking_uri(uri, Workspace()))
-    return uri
-
-
 data_dir_option = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     envvar="SWEEP_DATA_DIR",
     show_envvar=True,
     show_default="where `sweep data download` puts it",
-    help="Folder that holds CIFAR-10: either official layout or archive, or the folder around it.",
+    help="Folder that holds CIFAR-10, in either official layout or archive, or the folder around "
+    "it; or a study's own file, where that was moved.",
 )
 val_size_option = click.option(
     "--val-size",
@@ -55,16 +49,21 @@ val_size_option = click.option(
 split_seed_option = click.option(
     "--split-seed",
     type=click.IntRange(0, MAX_SEED),
-    default=0,
-    show_default=True,
+    show_default="0",
     help="Seed of the stratified split; cifar10 has none, its last rows validate.",
 )
 data_option = click.option(
     "--data",
     metavar="DATA",
-    default="auto",
-    show_default=True,
+    show_default="auto",
     help="auto, cifar10, digits or a FILE.npz; auto is CIFAR-10 where it lies ready, else digits.",
+)
+data_file_option = click.option(
+    "--data",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    show_default="where it was",
+    help="Where the study's own data file lies now; its digest is checked.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
@@ -72,22 +71,19 @@ json_option = click.option(
 loss_option = click.option(
     "--loss",
     type=click.Choice(LOSSES),
-    default="softmax",
-    show_default=True,
+    show_default=LOSSES[0],
     help="softmax cross-entropy, or one binary cross-entropy per class (bce).",
 )
 seed_option = click.option(
     "--seed",
     type=click.IntRange(0, MAX_SEED),
-    default=0,
-    show_default=True,
+    show_default="0",
     help="Decides every random draw: the same seed gives the same numbers.",
 )
 epochs_option = click.option(
     "--epochs",
     type=click.IntRange(1, 100_000),
-    default=50,
-    show_default=True,
+    show_default=str(EPOCHS),
     help="Passes over the training rows.",
 )
 tracking_option = click.option(
@@ -95,7 +91,6 @@ tracking_option = click.option(
     metavar="URI",
     envvar="MLFLOW_TRACKING_URI",
     show_envvar=True,
-    callback=_checked_address,
     help="Where MLflow keeps the runs. [default: sqlite:///mlruns/mlflow.db]",
 )
 space_file_option = click.option(
@@ -121,8 +116,7 @@ slots_option = click.option(
 train_curve_option = click.option(
     "--train-curve",
     type=click.Choice(TRAIN_CURVES),
-    default="sample",
-    show_default=True,
+    show_default=TRAIN_CURVES[0],
     help="Training rows that are evaluated after every epoch: a fixed sample of at most 10,000, "
     "or all of them.",
 )
@@ -148,6 +142,19 @@ def split_options(command: Command) -> Command:
 def data_options(command: Command) -> Command:
     """Add --data and all that says where it lies and how it is split."""
     return _all(command, data_option, data_dir_option, val_size_option, split_seed_option)
+
+
+def rows_options(command: Command) -> Command:
+    """Add what says where the rows and the runs of a study lie."""
+    return _all(command, data_file_option, data_dir_option, tracking_option)
+
+
+def open_in_folder(name: str, **where: Any) -> Study:
+    """Open a study of the working folder."""
+    from sweep.study import open_study
+    from sweep.workspace import Workspace
+
+    return open_study(name, folder=Workspace(), **where)
 
 
 def _all(command: Command, *options: Callable[[Command], Command]) -> Command:

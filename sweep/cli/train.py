@@ -18,9 +18,7 @@ from sweep.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sweep.analysis.train import SingleResult
+    from sweep.analysis import SingleResult
 
 
 @click.command()
@@ -43,69 +41,20 @@ if TYPE_CHECKING:
 @tracking_option
 @click.option("--test", "on_test", is_flag=True, help="Evaluate on the test rows at the end.")
 @json_option
-def train(
-    *,
-    loss: str,
-    epochs: int,
-    seed: int,
-    data: str,
-    train_curve: str,
-    data_dir: Path | None,
-    val_size: int | None,
-    split_seed: int,
-    tracking_uri: str | None,
-    on_test: bool,
-    as_json: bool,
-    **given: float | None,
-) -> None:
+def train(*, on_test: bool, as_json: bool, **options: Any) -> None:
     """Train one trial with a setting of your own, and log it as a run.
 
     What is left out is the report's own setting.
     """
-    from sweep.analysis.test_set import refuse_without_test_rows
-    from sweep.analysis.train import settle_hyperparameters, train_single
-    from sweep.cli.progress import watching_epochs
-    from sweep.data import auto_notice, open_source
-    from sweep.data.reopening import choose_data
-    from sweep.search.storage import making_stores
-    from sweep.space import RULES
-    from sweep.tracking.tracker import Tracker
+    from sweep import study as api
     from sweep.workspace import Workspace
 
-    checked = {
-        name: RULES[name].check(name, value) for name, value in given.items() if value is not None
-    }
-    source = open_source(data, data_dir)
-    if data == "auto":
-        click.echo(auto_notice(source, data_dir), err=True)
-    if on_test:
-        refuse_without_test_rows(source)
-    choice, rows = choose_data(
-        source, val_size=val_size, split_seed=split_seed, given=data, mirrored=True
-    )
-    unvalidated = rows.unvalidated()
-    if unvalidated is not None:
-        click.echo(unvalidated, err=True)
-    hyperparameters = settle_hyperparameters(checked, loss, rows)
-    with making_stores(Workspace()):
-        tracker = Tracker(choice.name, Workspace(), uri=tracking_uri)
-    with watching_epochs(epochs) as on_epoch:
-        result = train_single(
-            hyperparameters,
-            rows,
-            choice,
-            tracker,
-            loss=loss,
-            epochs=epochs,
-            seed=seed,
-            train_curve=train_curve,
-            test_source=source if on_test else None,
-            on_epoch=on_epoch,
-        )
+    given = {name: value for name, value in options.items() if value is not None}
+    result = api.train(**given, test=on_test, folder=Workspace(), progress=True)
     if as_json:
         click.echo(json.dumps(_facts(result)))
         return
-    _print(result, len(rows.validation.labels))
+    _print(result)
 
 
 def _facts(result: SingleResult) -> dict[str, Any]:
@@ -117,11 +66,11 @@ def _facts(result: SingleResult) -> dict[str, Any]:
     }
 
 
-def _print(result: SingleResult, validation_rows: int) -> None:
-    from sweep.statistics.intervals import percent_with_interval
+def _print(result: SingleResult) -> None:
+    from sweep.statistics import percent_with_interval
 
     last = {metric: curve[-1] for metric, curve in result.curves.items()}
-    accuracy = percent_with_interval(last["val/accuracy"], validation_rows)
+    accuracy = percent_with_interval(last["val/accuracy"], result.validation_rows)
     click.echo(
         f"train      loss {last['train/loss']:.4f}, accuracy {100 * last['train/accuracy']:.1f} %"
     )

@@ -15,8 +15,8 @@ from sweep.cli.options import tracking_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sweep.search.record import StudyRecord
-    from sweep.tracking.server import Server
+    from sweep.search import StudyRecord
+    from sweep.tracking import Server
     from sweep.workspace import Workspace
 
 
@@ -45,16 +45,21 @@ def ui(
 
     The server listens on 127.0.0.1, for this machine alone.
     """
-    from sweep.tracking.address import without_login
-    from sweep.tracking.pages import link, run_link
-    from sweep.tracking.server import serving
-    from sweep.tracking.tracker import newest_experiment
-    from sweep.tracking.tracker import tracking_uri as resolve
+    from sweep.tracking import (
+        check_address,
+        link,
+        newest_experiment,
+        run_link,
+        serving,
+        without_login,
+    )
+    from sweep.tracking import tracking_uri as resolve
     from sweep.workspace import Workspace
 
     workspace = Workspace()
     studies = _studies(names, workspace)
     uri = resolve(tracking_uri, workspace)
+    check_address(uri)
     experiment_id = newest_experiment(uri, studies[0].config.data.name if studies else None)
     view, runs = _view(studies, uri, workspace)
     if uri.startswith("http"):
@@ -71,7 +76,7 @@ def ui(
 
 def _studies(names: Sequence[str], workspace: Workspace) -> list[StudyRecord]:
     """Open the studies by their names; without any, no store is opened."""
-    from sweep.search.record import open_study
+    from sweep.search import open_study
 
     if len(names) > 2:  # noqa: PLR2004 - side by side
         raise click.UsageError(f"One study, or two side by side: got {len(names)}.")
@@ -89,9 +94,14 @@ def _view(
         The key of the dashboard, and the run of each study by the study's name.
 
     """
-    from sweep.search.dashboard import colour_runs, ensure_pair_view, ensure_view
-    from sweep.tracking.saved_view import TESTED_MLFLOW, untested_mlflow
-    from sweep.tracking.tracker import Tracker
+    from sweep.analysis import colour_trials
+    from sweep.tracking import (
+        TESTED_MLFLOW,
+        Tracker,
+        ensure_pair_view,
+        ensure_view,
+        untested_mlflow,
+    )
 
     if not studies:
         return None, {}
@@ -110,9 +120,10 @@ def _view(
             err=True,
         )
         return None, runs
-    key = ensure_pair_view(tracker, (first, rest[0])) if rest else ensure_view(tracker, first)
+    views = [(study.config, study.tags) for study in studies]
+    key = ensure_pair_view(tracker, views) if rest else ensure_view(tracker, *views[0])
     for study in studies:
-        colour_runs(tracker, study)
+        colour_trials(tracker, study)
     return key, runs
 
 

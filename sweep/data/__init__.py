@@ -1,19 +1,5 @@
-"""Where images come from: opened, checked, split and standardised."""
+"""Where rows come from: opened, checked, split, standardised, and found again."""
 
-from sweep.data.dataset import Dataset
-from sweep.data.opening import auto_notice, cache_folder, open_source
-from sweep.data.prepare import Prepared, prepare
-from sweep.data.source import Source
-from sweep.data.split import Split, split_rows
+import lazy_loader
 
-__all__ = [
-    "Dataset",
-    "Prepared",
-    "Source",
-    "Split",
-    "auto_notice",
-    "cache_folder",
-    "open_source",
-    "prepare",
-    "split_rows",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Raw rows with their labels, and the digest that identifies them."""
+"""Rows: where they come from, how they are split, standardised, and found again unchanged."""
 
 from __future__ import annotations
 
@@ -6,14 +6,44 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from sweep.config import DataConfig
+from sweep.errors import SweepError
+from sweep.io import free_memory
+from sweep_model.preprocessing import MirrorBasis, MirrorRows, Standardiser
+from sweep_model.training import Rows
 
-    from sweep_model.arrays import ImageShape, Labels
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+    from numpy.typing import ArrayLike
+
+    from sweep_model import ImageShape, Labels
+
+SAMPLE = 10_000
+"""Training rows that are evaluated after every epoch; all of them would be a third of the work."""
+NAMED = 5
+"""Classes or arrays that a message names; there may be thousands of them."""
+MAX_NAME = 60  # characters of one of them
+_CHUNK = 1_000  # rows turned at a time: beside the rows themselves it takes 25 MB for CIFAR-10
+_GOLDEN = (5**0.5 - 1) / 2  # multiples of it fill the unit interval evenly
+
+# last: the last val_size rows validate. given: the same, and their number is fixed.
+# stratified: val_size rows drawn by the split seed, every class with its share.
+SplitKind: TypeAlias = Literal["last", "given", "stratified"]
+Data: TypeAlias = "str | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
+"""What `open_source` takes."""
+ARRAYS = "arrays"
+"""The source of a study whose rows lie nowhere."""
+
+
+class DataChangedError(SweepError):
+    """The rows found now are not the ones that the study recorded."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,10 +53,11 @@ class Dataset:
     Attributes
     ----------
     name : what runs and studies call it.
-    rows : (n, d) uint8 or float32, images flattened in channel, row, column order.
+    rows : (n, d) uint8, float32 or float64, images flattened in channel, row, column order.
     labels : (n,) int64, each an index into `class_names`.
     image_shape : (channels, height, width), or None where rows are no images: then there is
         nothing to flip or draw.
+    notices : what the user should know of how the data were taken, a line each.
     """
 
     name: str
@@ -34,6 +65,7 @@ class Dataset:
     labels: Labels
     class_names: tuple[str, ...]
     image_shape: ImageShape | None
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.rows.flags.writeable = False
@@ -50,12 +82,87 @@ class Dataset:
         }
         return sha256_of(
             json.dumps(meaning, sort_keys=True).encode(),
-            little_endian(self.rows),
-            little_endian(self.labels),
+            _little_endian(self.rows),
+            _little_endian(self.labels),
         )
 
 
-def little_endian(array: npt.NDArray[Any]) -> memoryview:
+class Source(Protocol):
+    """Where one data set comes from. Opening one reads little; the rows come when asked for.
+
+    The test rows are sealed: `development` never returns them, and only `test` reads them.
+    """
+
+    @property
+    def name(self) -> str:
+        """What studies and runs call the data set."""
+
+    @property
+    def location(self) -> str:
+        """A phrase that says where the data lie."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where `--data-dir` would have to point to find it again; None where it lies nowhere."""
+
+    @property
+    def official(self) -> tuple[bool | None, str]:
+        """Whether the bytes are the published ones, None where none were published; and how so."""
+
+    @property
+    def split_kind(self) -> SplitKind:
+        """How validation rows are parted from training rows."""
+
+    @property
+    def default_val_size(self) -> int:
+        """How many validation rows there are unless the user says otherwise."""
+
+    @property
+    def has_test(self) -> bool:
+        """Whether `test` has rows to return."""
+
+    def development(self) -> Dataset:
+        """Return the rows to train and validate on, or raise SweepError."""
+
+    def test(self) -> Dataset:
+        """Return the test rows; SweepError where there are none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which development rows train and which validate: ascending row numbers, none in both."""
+
+    train: Labels
+    val: Labels
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the row numbers."""
+        return sha256_of(_little_endian(self.train), _little_endian(self.val))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """Rows ready to train on, standardised by the training rows alone.
+
+    The training rows are in pixel order, for the reference trainer, or in the mirror basis, for
+    panels: CIFAR-10 once is 0.6 GB, so nobody holds both. The first `sample` of them are a fixed
+    stratified sample, in both cases. `notices` are what the user should know of them, a line each.
+    """
+
+    name: str
+    training: Rows | MirrorRows
+    validation: Rows
+    sample: int
+    standardiser: Standardiser
+    class_names: tuple[str, ...]
+    image_shape: ImageShape | None
+    data_digest: str
+    split_digest: str
+    notices: tuple[str, ...] = ()
+
+
+def _little_endian(array: npt.NDArray[Any]) -> memoryview:
     """The bytes of an array in row order, the same on every machine; no copy on most."""
     order = array.dtype.newbyteorder("<")
     return np.ascontiguousarray(array, dtype=order).reshape(-1).view(np.uint8).data
@@ -68,3 +175,319 @@ def sha256_of(*parts: bytes | memoryview) -> str:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few of the names that somebody else gave, fit for a line."""
+    shown = [name if name.isprintable() else repr(name) for name in names]
+    shown = [name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..." for name in shown]
+    return (", ".join(shown[:NAMED]) or "nothing") + (", ..." if len(shown) > NAMED else "")
+
+
+def check_memory(name: str, rows: int, features: int, *, bytes_each: int, copies: int = 1) -> None:
+    """Refuse rows that do not fit into memory beside their standardised copy, before any is read.
+
+    They are there `copies` times with `bytes_each` bytes a feature.
+    """
+    needed, free = rows * features * (copies * bytes_each + 4), free_memory()
+    if free is not None and needed > free:
+        raise SweepError(
+            f"{name}: {rows:,} rows x {features:,} features need {needed / 1e9:,.1f} GB of memory "
+            f"to be read and standardised: {free / 1e9:,.1f} GB are free; end other programs, or "
+            "save fewer rows or features"
+        )
+
+
+def open_source(data: Data, data_dir: Path | None = None) -> Source:
+    """Open what `--data` names: auto, cifar10, digits or a FILE.npz; or arrays.
+
+    Nothing is downloaded.
+
+    `auto` is CIFAR-10 where `data_dir` or the cache folder holds it, and digits elsewhere.
+    """
+    from sweep.data.cifar10 import find_cifar10, without_cifar10
+    from sweep.data.digits import Digits
+    from sweep.data.npz import open_arrays, open_npz
+
+    if not isinstance(data, str):
+        return open_arrays(data)
+    if data == "digits":
+        return Digits()
+    if data == "auto":
+        folders = [data_dir, cache_folder()] if data_dir else [cache_folder()]
+        sources = (find_cifar10(folder.expanduser()) for folder in folders)
+        return next((source for source in sources if source), None) or Digits()
+    if data == "cifar10":
+        folder = (data_dir or cache_folder()).expanduser()
+        source = find_cifar10(folder)
+        if source is None:
+            option = f" --data-dir {data_dir}" if data_dir else ""
+            raise SweepError(
+                f"{folder}: holds no CIFAR-10: {without_cifar10(folder)}; `sweep data download"
+                f"{option}` fetches it (170 MB), --data-dir says where you have it"
+            )
+        return source
+    if data.lower().endswith(".npz"):
+        return open_npz(Path(data).expanduser())
+    raise SweepError(
+        f"--data must be auto, cifar10, digits or a FILE.npz: got {data!r}; "
+        "np.savez(FILE, X=features, y=labels) writes one"
+    )
+
+
+def auto_notice(source: Source, data_dir: Path | None = None) -> str:
+    """One line for `auto`: what was taken, and how to get the other."""
+    if source.name == "digits":
+        where = f"{data_dir} holds no CIFAR-10" if data_dir else "no CIFAR-10 was found"
+        return (
+            f"Data: digits (1,797 images of 8 x 8), as {where}; "
+            "`sweep data download` fetches it (170 MB), --data-dir says where you have it."
+        )
+    return f"Data: CIFAR-10 from {source.location}; --data digits takes the small embedded set."
+
+
+def cache_folder() -> Path:
+    """Where `sweep data download` puts files unless told otherwise."""
+    import pooch
+
+    return Path(pooch.os_cache("sweep"))
+
+
+def split_rows(
+    source: Source, dataset: Dataset, *, val_size: int | None = None, split_seed: int = 0
+) -> Split:
+    """Part the development rows of a source; `split_seed` matters to a stratified split only.
+
+    Unless given, `val_size` is the source's default, or the nearest that rows and classes allow.
+    """
+    size = source.default_val_size if val_size is None else val_size
+    rows = len(dataset.rows)
+    if source.split_kind == "given":
+        if size != source.default_val_size:
+            raise SweepError(
+                f"--val-size {size}: {dataset.name} brings its own {source.default_val_size:,} "
+                "validation rows; leave --val-size out"
+            )
+        return Split(np.arange(rows - size), np.arange(rows - size, rows))
+    stratified = source.split_kind == "stratified"
+    if stratified:
+        _refuse_single_rows(dataset)
+    classes = len(np.unique(dataset.labels))
+    least, most = classes if stratified else 1, rows - classes
+    if val_size is None:  # a default suits small data, too, where anything does
+        size = max(least, min(size, most))
+    if not least <= size <= most:
+        raise SweepError(
+            f"--val-size {size}: must be from {least} to {most} for the {rows:,} rows and "
+            f"{classes} classes of {dataset.name}"
+        )
+    if stratified:
+        return Split(*stratified_split(dataset.labels, size, split_seed))
+    return Split(np.arange(rows - size), np.arange(rows - size, rows))
+
+
+def _refuse_single_rows(dataset: Dataset) -> None:
+    """Refuse a class that cannot both train and validate."""
+    alone = np.flatnonzero(np.bincount(dataset.labels) == 1)
+    if len(alone):
+        raise SweepError(
+            f"{dataset.name}: a class needs two rows to be split: {len(alone)} of "
+            f"{len(np.unique(dataset.labels))} classes have one, the first is "
+            f"{dataset.class_names[alone[0]]!r}; add rows, or give X_val and y_val"
+        )
+
+
+def stratified_split(labels: Labels, size: int, seed: int) -> tuple[Labels, Labels]:
+    """Draw `size` row numbers, every class with its share: (the others, the drawn)."""
+    from sklearn.model_selection import train_test_split
+
+    others, drawn = train_test_split(
+        np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed
+    )
+    return np.sort(others), np.sort(drawn)
+
+
+def stratified_sample(labels: Labels, size: int) -> tuple[Labels, Labels]:
+    """Part row numbers into a sample with each class's share, and the others; both ascend.
+
+    The sample is the same for the same labels. It takes the rows of a class at even distances.
+    """
+    counts = np.bincount(labels)
+    by_class = np.argsort(labels, kind="stable")
+    positions = np.concatenate([np.arange(count) for count in counts])
+    shares = np.empty(len(labels))
+    shares[by_class] = (positions * _GOLDEN) % 1  # spread evenly, however many are taken
+    numbers = np.argsort(shares, kind="stable")
+    return np.sort(numbers[:size]), np.sort(numbers[size:])
+
+
+def prepare(dataset: Dataset, split: Split, *, mirrored: bool = False) -> Prepared:
+    """Standardise the rows of a split; CIFAR-10 takes 0.6 GB more and two seconds.
+
+    `mirrored` puts the training rows in the mirror basis, which panels train in.
+    """
+    labels, val_labels = dataset.labels[split.train], dataset.labels[split.val]
+    sample, others = stratified_sample(labels, SAMPLE)
+    order = np.concatenate([sample, others])
+    try:
+        training, validation = (_take(dataset.rows, part) for part in (split.train, split.val))
+        standardiser = Standardiser.fit(training)
+        with np.errstate(over="raise"):  # a value too far from the mean for float32
+            trained_on: Rows | MirrorRows = (
+                _mirrored(training, labels, order, standardiser, dataset.image_shape)
+                if mirrored
+                else Rows(standardiser.apply(training[order]), labels[order])
+            )
+            validated_on = Rows(standardiser.apply(validation), val_labels)
+    except (ValueError, FloatingPointError) as error:
+        raise SweepError(f"{dataset.name}: {error}; rescale or drop the feature") from error
+    except MemoryError as error:
+        raise SweepError(
+            f"{dataset.name}: memory does not suffice to standardise {len(dataset.rows):,} rows x "
+            f"{dataset.rows.shape[1]:,} features; end other programs, or save fewer of them"
+        ) from error
+    return Prepared(
+        name=dataset.name,
+        training=trained_on,
+        validation=validated_on,
+        sample=len(sample),
+        standardiser=standardiser,
+        class_names=dataset.class_names,
+        image_shape=dataset.image_shape,
+        data_digest=dataset.digest,
+        split_digest=split.digest,
+        notices=dataset.notices + tuple(_notices(dataset, labels, val_labels, standardiser)),
+    )
+
+
+def _notices(
+    dataset: Dataset, labels: Labels, val_labels: Labels, standardiser: Standardiser
+) -> Iterator[str]:
+    """Yield what the rows do not tell a training: of features, and of classes."""
+    constant, features = int((standardiser.factor == 0).sum()), len(standardiser.factor)
+    if constant and dataset.image_shape is None:  # images have margins
+        yield (
+            f"{dataset.name}: {constant:,} of {features:,} features are constant in the training "
+            "rows; they are 0 after standardisation, and nothing is learned from them."
+        )
+    for rows, kind, mend in (
+        (labels, "training", "add rows of theirs to X, or take their names from class_names"),
+        (val_labels, "validation", "ask for more rows with --val-size, or put some into X_val"),
+    ):
+        counts = np.bincount(rows, minlength=len(dataset.class_names))
+        missing = [repr(dataset.class_names[label]) for label in np.flatnonzero(counts == 0)]
+        if missing:
+            yield (
+                f"{dataset.name} has no {kind} row of {len(missing)} of "
+                f"{len(dataset.class_names)} classes ({listed(missing)}), so nothing will be "
+                f"known of them; {mend}."
+            )
+
+
+def _mirrored(
+    rows: npt.NDArray[Any],
+    labels: Labels,
+    order: Labels,
+    standardiser: Standardiser,
+    image_shape: ImageShape | None,
+) -> MirrorRows:
+    """Standardise and turn some rows at a time, so that they are in memory once."""
+    basis = MirrorBasis(rows.shape[1], image_shape)
+    turned = np.empty(rows.shape, dtype=np.float32)
+    for start in range(0, len(rows), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        turned[chunk] = basis.turn(standardiser.apply(rows[order[chunk]]))
+    return MirrorRows(turned, labels[order], basis)
+
+
+def _take(rows: npt.NDArray[Any], numbers: Labels) -> npt.NDArray[Any]:
+    """The numbered rows: a view where they lie side by side, which saves 150 MB on CIFAR-10."""
+    first, last = int(numbers[0]), int(numbers[-1])
+    if np.array_equal(numbers, np.arange(first, last + 1)):
+        return rows[first : last + 1]
+    return rows[numbers]
+
+
+def choose_data(
+    source: Source, *, val_size: int | None, split_seed: int, given: Data, mirrored: bool = False
+) -> tuple[DataConfig, Prepared]:
+    """Load, split and standardise; return the record of the choice and the rows.
+
+    `given` is what the user named, so that a file is found again from any folder; `mirrored` rows
+    are for panels, see `sweep.data.prepare`.
+    """
+    dataset = source.development()
+    split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
+    data = prepare(dataset, split, mirrored=mirrored)
+    file = given if isinstance(given, str) and given.lower().endswith(".npz") else None
+    choice = DataConfig(
+        source=source.name if file is None else str(Path(file).expanduser().resolve()),
+        directory=None if source.folder is None else str(source.folder.resolve()),
+        name=source.name,
+        val_size=len(data.validation.labels),
+        split_seed=split_seed,
+        data_digest=data.data_digest,
+        split_digest=data.split_digest,
+    )
+    return choice, data
+
+
+def reopen_source(choice: DataConfig, directory: Path | None = None) -> Source:
+    """Open the source of a study again, where it was or where the user says it is now.
+
+    A file is looked for below the working folder, too, which may have been moved along with it.
+    """
+    if choice.source == ARRAYS:
+        raise SweepError(
+            "the study was begun with arrays in memory: give the same ones again with data=, or "
+            "the .npz file that np.savez makes of them with --data"
+        )
+    if not choice.source.lower().endswith(".npz"):
+        recorded = Path(choice.directory) if choice.directory is not None else None
+        return open_source(choice.source, directory or recorded)
+    recorded = Path(choice.source)
+    given = [directory.expanduser() / recorded.name] if directory else []
+    below = [Path.cwd().joinpath(*recorded.parts[i:]) for i in range(1, len(recorded.parts))]
+    existing = [path for path in (*given, recorded, *below) if path.is_file()]
+    if not existing:
+        raise SweepError(
+            f"{recorded}: there is no such file; say with --data-dir where it lies now"
+        )
+    return open_source(str(existing[0]))
+
+
+def reopen_data(choice: DataConfig, source: Source) -> Prepared:
+    """Load a study's rows again, ready for panels.
+
+    Raises
+    ------
+    DataChangedError
+        They, or their split, are no longer the recorded ones.
+
+    """
+    again, data = choose_data(
+        source,
+        val_size=choice.val_size,
+        split_seed=choice.split_seed,
+        given=choice.source,
+        mirrored=True,
+    )
+    where = source.name if source.folder is None else source.location
+    for name in ("data_digest", "split_digest"):
+        old, new = getattr(choice, name), getattr(again, name)
+        if old != new:
+            raise DataChangedError(
+                f"{where}: the {name.replace('_', ' ')} is not the recorded one: "
+                f"{old[:12]} -> {new[:12]}; {_remedy(choice.source)}"
+            )
+    return data
+
+
+def _remedy(source: str) -> str:
+    if source == "cifar10":
+        return "say with --data-dir where the study's own data lie"
+    if source == "digits":
+        return "install the scikit-learn that the study was begun with"
+    if source == ARRAYS:
+        return "give the same arrays again"
+    return "put the file back as it was, or say with --data-dir where that one lies"

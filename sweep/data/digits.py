@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from sweep.data.dataset import Dataset
-from sweep.data.split import stratified_split
+from sweep.data.dataset import Dataset, stratified_split
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sweep.data.source import SplitKind
-    from sweep_model.arrays import Labels
+    from sweep.data.dataset import SplitKind
+    from sweep_model import Labels
 
 TEST_ROWS = 360
 TEST_SEED = 0  # never the user's: another split seed must not turn test rows into training rows
@@ -27,8 +26,7 @@ class Digits:
     name: ClassVar[str] = "digits"
     location: ClassVar[str] = "comes with scikit-learn"
     folder: ClassVar[None] = None
-    official: ClassVar[None] = None
-    official_note: ClassVar[str] = "no check sums are published"
+    official: ClassVar[tuple[None, str]] = None, "no check sums are published"
     split_kind: ClassVar[SplitKind] = "stratified"
     default_val_size: ClassVar[int] = 300
     has_test: ClassVar[bool] = True

@@ -2,60 +2,65 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Self
 
-from sweep.data.files import has_hash, reading
+from sweep.data.cifar10 import has_hash
 from sweep.errors import SweepError
+from sweep.io import reading, with_room
 
 if TYPE_CHECKING:
-    import requests
+    from pathlib import Path
+    from types import TracebackType
 
-    from sweep.data.layouts import Archive
+    from sweep.data.cifar10 import Layout
 
-TRIES = 3  # for what may pass: a broken connection, a busy server; never for wrong bytes
-PAUSE = 1.0  # seconds before the second try, twice as long before the third
+RETRIES = 2  # after the first try, with pauses of one and two seconds
 CHUNK = 1 << 18
 TIMEOUT = 30.0  # seconds without a byte
-SERVER_ERROR = 5  # first digit of the statuses that another try may cure; also:
-_PASSING = (408, 429)  # request timeout, too many requests
 
 
-class _TooLong(Exception):  # noqa: N818 - it never leaves this module
-    pass
+class _Bar:
+    """What pooch asks of a progress bar, drawn by rich on stderr; nothing where nobody watches."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+        console = Console(stderr=True)
+        columns = BarColumn(), DownloadColumn(), TransferSpeedColumn()
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._progress.add_task("", total=total)
+        self.total = total  # pooch sets it to what the server announces
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def update(self, size: int) -> None:
+        self._progress.update(self._task, advance=size)
+
+    def reset(self) -> None:
+        self._progress.reset(self._task)
+
+    def close(self) -> None:
+        """Leave it to the context, which outlives a try that fails."""
 
 
-class _Bounded:
-    """A file that refuses to grow past the known length, however much a server sends."""
-
-    def __init__(self, file: BinaryIO, limit: int) -> None:
-        self._file, self._left = file, limit
-
-    def write(self, block: bytes) -> None:
-        self._left -= len(block)
-        if self._left < 0:
-            raise _TooLong
-        self._file.write(block)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-
-def already_there(archive: Archive, folder: Path) -> bool:
-    """Whether the folder holds the archive, whole and right.
-
-    Raises
-    ------
-    SweepError
-        A file of that name holds something else; it is not replaced.
-    """
-    path = folder / archive.file_name
+def already_there(layout: Layout, folder: Path) -> bool:
+    """Whether the folder holds the archive of a layout; another file of its name is refused."""
+    path = folder / layout.archive
     with reading(path):
         if not path.exists():
             return False
-    if has_hash(path, "sha256", archive.sha256):
+    if has_hash(path, "sha256", layout.sha256):
         return True
     raise SweepError(
         f"{path}: is there already but is not the published file; move it away to download, "
@@ -63,83 +68,36 @@ def already_there(archive: Archive, folder: Path) -> bool:
     )
 
 
-def fetch(archive: Archive, folder: Path) -> Path:
-    """Fetch an archive into a folder: the whole and right file appears there, or nothing.
-
-    Raises
-    ------
-    SweepError
-        The server cannot be reached, sends other bytes, or the folder cannot be written to.
-    """
+def fetch(layout: Layout, folder: Path) -> Path:
+    """Fetch the archive of a layout into a folder: the whole and right file appears, or nothing."""
     import pooch
-    import requests
 
-    path = folder / archive.file_name
     pooch.get_logger().setLevel("WARNING")  # it would tell a second time what we tell
-    for left in reversed(range(TRIES)):
-        try:
-            pooch.retrieve(
-                archive.url,
-                known_hash=f"sha256:{archive.sha256}",
-                fname=path.name,
-                path=folder,
-                downloader=lambda url, file, _: _stream(url, file, archive.size),
-            )
-        except requests.RequestException as error:
-            reason, passing = _reason(error)
-            if not (left and passing):
-                raise SweepError(_by_hand(archive, path, reason)) from error
-            time.sleep(PAUSE * (TRIES - left))
-        except (_TooLong, ValueError) as error:
-            raise SweepError(
-                _by_hand(archive, path, "it sent other bytes than the published ones")
-            ) from error
-        except OSError as error:
-            raise SweepError(
-                f"{folder}: cannot be written to: {error.strerror or error}"
-            ) from error
-        else:
-            break
-    return path
-
-
-def _stream(url: str, file: str, size: int) -> None:
-    """Fetch the URL into a file that pooch then checks and moves into place."""
-    import pooch
-    from tqdm import tqdm  # type: ignore[import-untyped] # it ships no types
-
-    with ExitStack() as opened:
-        # No bar where nobody watches. The hook is there because pooch leaves connections open.
-        bar = opened.enter_context(tqdm(total=size, unit="B", unit_scale=True, disable=None))
-        unbounded = opened.enter_context(Path(file).open("wb"))
-        pooch.HTTPDownloader(
-            progressbar=bar,
-            chunk_size=CHUNK,
-            timeout=TIMEOUT,
-            hooks={"response": lambda response, **_: opened.enter_context(response)},
-        )(url, _Bounded(unbounded, size), None)
-
-
-def _reason(error: requests.RequestException) -> tuple[str, bool]:
-    """Why it failed, in words, and whether another try may help."""
-    import requests
-
-    if error.response is not None:
-        status = error.response.status_code
-        return f"the server answered {status}", status in _PASSING or status // 100 == SERVER_ERROR
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {TIMEOUT:.0f} seconds", True
-    if isinstance(error, requests.exceptions.SSLError):
-        return "the server's certificate is not trusted", False
-    if isinstance(error, requests.ConnectionError):
-        return "no connection", True
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke off", True
-    return f"it cannot be fetched ({type(error).__name__})", False
-
-
-def _by_hand(archive: Archive, path: Path, reason: str) -> str:
-    return (
-        f"{archive.url}: {reason}; try again later, or fetch it by hand ({archive.size:,} bytes, "
-        f"SHA-256 {archive.sha256}) and put it at {path}"
+    archives = pooch.create(
+        folder,
+        layout.url.removesuffix(layout.archive),
+        registry={layout.archive: f"sha256:{layout.sha256}"},
+        retry_if_failed=RETRIES,
     )
+    path = folder / layout.archive
+    by_hand = (
+        f"try again later, or fetch it by hand ({layout.size:,} bytes, SHA-256 {layout.sha256}) "
+        f"and put it at {path}"
+    )
+    try:
+        with _Bar(layout.size) as bar:
+            load = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUT)
+            archives.fetch(layout.archive, downloader=load)
+    except ValueError as error:
+        raise SweepError(
+            f"{layout.url}: the server sent other bytes than the published ones; {by_hand}"
+        ) from error
+    except OSError as error:  # a failed request is one, too, and has no number
+        if error.errno is not None or isinstance(error, PermissionError):  # pooch's has none
+            reason = with_room(error.strerror or "Permission denied", folder)
+            raise SweepError(
+                f"{folder}: cannot be written to: {reason}; make room or mend the permissions, "
+                "or name another folder with --data-dir"
+            ) from error
+        raise SweepError(f"{layout.url}: {error!s:.200}; {by_hand}") from error
+    return path

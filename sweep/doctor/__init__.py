@@ -1,7 +1,5 @@
 """Whether machine, folder and stores are as they should be, and making MLflow so again."""
 
-from sweep.doctor.agreement import Repaired, repair
-from sweep.doctor.finding import Finding, Level
-from sweep.doctor.stores import examine
+import lazy_loader
 
-__all__ = ["Finding", "Level", "Repaired", "examine", "repair"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

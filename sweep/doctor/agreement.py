@@ -6,17 +6,16 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sweep.analysis.session import recorded_states
-from sweep.data.reopening import reopen_data, reopen_source
-from sweep.search.lock import study_lock
-from sweep.search.study_run import (
+from sweep.analysis import (
     pending_files,
-    study_key,
+    recorded_states,
+    send_kept_runs,
     trial_key,
     trial_state,
 )
-from sweep.search.trials import Status, tally
-from sweep.tracking.mirror import COMPLETE, KEY, Mirror
+from sweep.data import reopen_data, reopen_source
+from sweep.search import Status, study_lock, tally
+from sweep.tracking import COMPLETE, KEY, Mirror, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
-    from sweep.search.record import StudyRecord
-    from sweep.search.trials import TrialRecord
-    from sweep.tracking.mirror import RunState
-    from sweep.tracking.tracker import Tracker
+    from sweep.search import StudyRecord, TrialRecord
+    from sweep.tracking import RunState
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Disagreement:
 
     Attributes
     ----------
-    said
+    message
         What is wrong, in a phrase.
     wrong_run
         MLflow's id of the run that says something wrong: as MLflow takes nothing back, it has to be
@@ -46,12 +43,9 @@ class Disagreement:
 
     """
 
-    said: str
+    message: str
     wrong_run: str | None = None
     trial: int | None = None
-
-    def __str__(self) -> str:
-        return self.said
 
 
 def compare(study: StudyRecord, tracker: Tracker | None) -> list[Disagreement]:
@@ -64,14 +58,14 @@ def compare(study: StudyRecord, tracker: Tracker | None) -> list[Disagreement]:
         if run.data.tags.get("sweep.role") in ("study", "trial"):
             by_key[run.data.tags.get(KEY)].append(run)
     trials = study.trials()
-    found = list(_compare_study(trials, by_key.pop(study_key(study), [])))
+    results = list(_compare_study(trials, by_key.pop(study.identity, [])))
     for trial in trials:
         runs = by_key.pop(trial_key(study, trial.number), [])
         if trial.status != Status.RUNNING:  # the next `sweep run` takes care of it
-            found += _compare_trial(study, trial, runs, tracker)
-    strays = [run for runs in by_key.values() for run in runs]
-    said = "stands in no record"
-    return found + [Disagreement(f"run {run.info.run_name} {said}", _id(run)) for run in strays]
+            results += _compare_trial(study, trial, runs, tracker)
+    for run in (run for runs in by_key.values() for run in runs):
+        results.append(Disagreement(f"run {run.info.run_name} stands in no record", _id(run)))
+    return results
 
 
 def _compare_study(trials: Sequence[TrialRecord], runs: Sequence[Run]) -> Iterator[Disagreement]:
@@ -103,47 +97,31 @@ def _compare_trial(
     complete = COMPLETE in run.data.tags
     if not complete:
         yield Disagreement(f"{what}: its run was never completed")
-    for said, wrong in _differences(state, run, tracker):
+    for message, wrong in _differences(state, run, tracker):
         if wrong:
-            yield Disagreement(f"{what}: {said}", _id(run), trial.number)
+            yield Disagreement(f"{what}: {message}", _id(run), trial.number)
         elif complete:
-            yield Disagreement(f"{what}: {said}")
+            yield Disagreement(f"{what}: {message}")
 
 
 def _differences(state: RunState, run: Run, tracker: Tracker) -> Iterator[tuple[str, bool]]:
     """Yield what a run says otherwise, and whether it is wrong; else it is only missing."""
     parameters = {name: str(value) for name, value in state.parameters.items()}
-    for expected, logged in (
-        (parameters, run.data.params),
-        (state.metrics, run.data.metrics),
-    ):
+    for expected, logged in ((parameters, run.data.params), (state.metrics, run.data.metrics)):
         for name, value in expected.items():
             if name not in logged:
                 yield f"{name} is missing", False
             elif logged[name] != value:
                 yield f"{name} is {logged[name]}, not {value}", True
     for name, curve in state.curves.items():
-        said, wrong = _compare_points(curve, _points(run, name, tracker))
-        if said:
-            yield f"{name} {said}", wrong
-
-
-def _compare_points(
-    curve: Sequence[float | None], points: Sequence[tuple[int, float]]
-) -> tuple[str, bool]:
-    """Return what is said otherwise of a curve, empty for nothing, and whether it is wrong."""
-    counts = Counter(step for step, _ in points)
-    doubled = sorted(step for step, count in counts.items() if count > 1)
-    if doubled:
-        return f"has more than one point of {_epochs(doubled)}", True
-    beyond = sorted(step for step in counts if not 1 <= step <= len(curve))
-    if beyond:
-        return f"has points of {_epochs(beyond)}, beyond the record", True
-    others = sorted(step for step, value in points if value != curve[step - 1])
-    if others:
-        return f"is another in {_epochs(others)}", True
-    lacking = [step for step in range(1, len(curve) + 1) if step not in counts]
-    return (f"lacks {_epochs(lacking)}" if lacking else ""), False
+        points = _points(run, name, tracker)
+        counts = Counter(step for step, _ in points)
+        recorded = dict(enumerate(curve, start=1))
+        wrong = {step for step, value in points if counts[step] > 1 or recorded.get(step) != value}
+        if wrong:
+            yield f"{name} is another {_epochs(wrong)}", True
+        elif counts.keys() != recorded.keys():
+            yield f"{name} is missing {_epochs(recorded.keys() - counts.keys())}", False
 
 
 def _points(run: Run, metric: str, tracker: Tracker) -> list[tuple[int, float]]:
@@ -154,16 +132,9 @@ def _points(run: Run, metric: str, tracker: Tracker) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in history]
 
 
-def _epochs(steps: Sequence[int]) -> str:
-    """Return e.g. `epoch 3` or `epochs 3-5, 9`."""
-    ranges: list[list[int]] = []
-    for step in steps:
-        if ranges and step == ranges[-1][-1] + 1:
-            ranges[-1].append(step)
-        else:
-            ranges.append([step])
-    words = [str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in ranges]
-    return f"epoch{'s' if len(steps) > 1 else ''} {', '.join(words)}"
+def _epochs(steps: set[int]) -> str:
+    more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
+    return f"in epoch {min(steps)}{more}"
 
 
 def _id(run: Run) -> str:
@@ -171,8 +142,9 @@ def _id(run: Run) -> str:
 
 
 def waiting_files(study: StudyRecord) -> list[Path]:
-    """Return the folders of ended trials whose files MLflow does not have yet."""
-    return sorted(study.workspace.pending(study.name).glob("trial-*"))
+    """Return the folders whose files MLflow does not have yet: of ended trials and other runs."""
+    pending = study.workspace.pending(study.name)
+    return sorted([*pending.glob("trial-*"), *pending.glob("reproduce-*")])
 
 
 @dataclass(frozen=True)
@@ -183,11 +155,12 @@ class Repaired:
     replaced: tuple[int, ...] = ()
 
 
-def repair(study: StudyRecord, tracker: Tracker) -> Repaired:
+def repair(study: StudyRecord, tracking_uri: str | None = None) -> Repaired:
     """Make MLflow say what the record says, under the study's lock.
 
-    Runs that say something wrong are deleted, which `mlflow runs restore` undoes; their files go to
-    the new runs. Then MLflow is handed the study and every trial that has ended.
+    An experiment that was deleted is brought back. Runs that say something wrong are deleted, which
+    `mlflow runs restore` undoes; their files go to the new runs. Then MLflow is handed the study
+    and every trial that has ended.
 
     Raises
     ------
@@ -196,20 +169,23 @@ def repair(study: StudyRecord, tracker: Tracker) -> Repaired:
 
     """
     with study_lock(study.workspace, study.name):
-        found, waiting = compare(study, tracker), waiting_files(study)
-        if not found and not waiting:
-            return Repaired(0)
+        name, workspace = study.config.data.name, study.workspace
+        tracker = Tracker(name, workspace, uri=tracking_uri, restore=True)
+        results, waiting = compare(study, tracker), waiting_files(study)
+        if not results and not waiting:
+            return Repaired(int(tracker.restored))
         data = reopen_data(study.config.data, reopen_source(study.config.data))
-        replaced = {one.trial: one.wrong_run for one in found if one.trial is not None}
+        replaced = {each.trial: each.wrong_run for each in results if each.trial is not None}
         for number, run in replaced.items():
             _keep_files(study, number, str(run), tracker)
         with tracker.reaching():
-            for run in {one.wrong_run for one in found if one.wrong_run is not None}:
+            for run in {each.wrong_run for each in results if each.wrong_run is not None}:
                 tracker.client.delete_run(run)
         mirror = Mirror(tracker)
         for state in recorded_states(study, data):
             mirror.update(state)
-    return Repaired(len(found) or len(waiting), tuple(sorted(replaced)))
+        send_kept_runs(study, mirror)
+    return Repaired(len(results) or len(waiting), tuple(sorted(replaced)))
 
 
 def _keep_files(study: StudyRecord, number: int, run: str, tracker: Tracker) -> None:

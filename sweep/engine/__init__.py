@@ -1,6 +1,5 @@
 """Train many trainings at once: what an engine does, and the one that uses this machine."""
 
-from sweep.engine.local import LocalEngine, available_cores, train_all
-from sweep.engine.protocol import Engine, Results
+import lazy_loader
 
-__all__ = ["Engine", "LocalEngine", "Results", "available_cores", "train_all"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

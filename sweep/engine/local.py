@@ -13,10 +13,11 @@ from sweep_model.panels import Panels, Problem, lanes_agree
 from sweep_model.preprocessing import MirrorRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
 
+    from sweep.config import StudyConfig
     from sweep.data import Prepared
-    from sweep.engine.protocol import Engine, Results
+    from sweep.engine.protocol import Results
     from sweep.timings import Timings
     from sweep_model.panels import LaneState
     from sweep_model.training import Training
@@ -67,6 +68,27 @@ class LocalEngine:
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown()
         self._limits.restore_original_limits()
+
+    @classmethod
+    def of_study(
+        cls,
+        config: StudyConfig,
+        data: Prepared,
+        *,
+        timings: Timings,
+        workers: int | None = None,
+        first_pass: int = 0,
+    ) -> Self:
+        """Return the engine that trains what a study trains, to the same bits."""
+        return cls(
+            data,
+            loss=config.loss,
+            lanes=config.lanes,
+            train_curve=config.train_curve,
+            timings=timings,
+            workers=workers,
+            first_pass=first_pass,
+        )
 
     @property
     def next_pass(self) -> int:
@@ -120,35 +142,6 @@ class LocalEngine:
             agree = lanes_agree(self._problem, lanes=self._panels.lanes, batch_size=size)
             self._agreeing[size] = agree
             self._panels.may_move = self.lanes_agree
-
-
-def train_all(
-    engine: Engine, trainings: Mapping[Hashable, Training], on_pass: Callable[[Results], bool]
-) -> dict[Hashable, LaneState]:
-    """Run a list of trainings that all begin with the next pass, until the last has ended.
-
-    `on_pass` gets the results of every pass, while what trains is still in the engine, and says
-    whether to stop.
-
-    Returns
-    -------
-    What each training that did not diverge carries at its end.
-    """
-    for key, training in trainings.items():
-        engine.start(key, training)
-    left = dict(trainings)
-    states: dict[Hashable, LaneState] = {}
-    while left:
-        results = engine.run_pass()
-        stop = on_pass(results)
-        for key, result in results.items():
-            if isinstance(result, Exception):
-                del left[key]
-            elif stop or result.epoch == left[key].epochs:
-                states |= engine.states([key])
-                engine.drop(key)
-                del left[key]
-    return states
 
 
 def available_cores() -> int:

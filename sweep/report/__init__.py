@@ -1,6 +1,5 @@
 """Reports: what some studies found, as one file to read."""
 
-from sweep.report.collect import collect
-from sweep.report.render import MARK, log_report, render_html, render_markdown, write
+import lazy_loader
 
-__all__ = ["MARK", "collect", "log_report", "render_html", "render_markdown", "write"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

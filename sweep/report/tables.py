@@ -1,4 +1,4 @@
-"""The tables of a report and what is said beside them, from its facts to text."""
+"""The tables of a report and the remarks beside them, from its facts to text."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from sweep.report.facts import UNKNOWN, between, counted, fixed, listed, number, percent, plain_name
-from sweep.space import Range
-from sweep.statistics.place import place_of
+from sweep.formatting import (
+    UNKNOWN,
+    between,
+    counted,
+    fixed,
+    listed,
+    number,
+    p_value,
+    percent,
+    plain_name,
+)
+from sweep.search_space import Choices
+from sweep.statistics import Share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sweep.analysis.boundary import Edge
-    from sweep.analysis.confirmation import Confirmation, Confirmed
-    from sweep.analysis.importance import Importance, Importances
-    from sweep.comparison import Answers, Comparison, Difference
+    from sweep.analysis import Answers, Comparison, Confirmation, Confirmed, Difference, Edge
     from sweep.report.facts import Measure, StudyFacts, TrialRow
-    from sweep.space import Axis, Number
-    from sweep.statistics.intervals import Share
+    from sweep.search_space import Axis, Number
 
 TIED = "\N{ALMOST EQUAL TO}"
 STAR = "\N{BLACK STAR}"
 SEARCH, SEEDS, TEST = LABELS = ("In the search", "On fresh seeds", "On the test rows")
 OPEN = "not known yet"
-SMALLEST_P = 1e-4
 ROUNDING = 1e-9
 """Of a mean that equals a value."""
 
@@ -36,10 +41,19 @@ Look: TypeAlias = Literal["plain", "dense", "sheet"]
 
 @dataclass(frozen=True)
 class Heading:
-    """The heading of a column; numbers stand to the right."""
+    """The heading of a column; numbers are aligned to the right."""
 
     words: str
     numeric: bool = True
+
+
+def _words(*headings: str) -> list[Heading]:
+    """Return the headings of columns that hold words."""
+    return [Heading(heading, numeric=False) for heading in headings]
+
+
+def _numbers(*headings: str) -> list[Heading]:
+    return [Heading(heading) for heading in headings]
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,7 @@ Cell: TypeAlias = str | Meter
 
 @dataclass(frozen=True)
 class Row:
-    """A line: its name stands under the first heading, its cells under the others."""
+    """A line: its name is under the first heading, its cells under the others."""
 
     name: str
     cells: list[Cell]
@@ -88,28 +102,32 @@ class Step:
 
 def steps(study: StudyFacts) -> list[Step]:
     """Return what the search, fresh seeds and the test rows say of the selected setting."""
-    return [_searched(study), _confirmed(study), _tested(study)]
+    return [_in_search(study), _confirmed(study), _tested(study)]
 
 
-def _searched(study: StudyFacts) -> Step:
-    detail = f"trial {study.selected}, one of {counted(study.tally.finished, 'trial')}, on one seed"
-    if study.validation is not None and study.measure.is_accuracy:
-        detail += f"; {_interval(study.validation, 'validation row')}"
-    value = study.in_search(study.selected or 0, study.search)
-    unit = "" if study.search is None else f" {study.measure.unit}"
-    return Step(SEARCH, value + unit, known=True, detail=detail)
+def _in_search(study: StudyFacts) -> Step:
+    number = 0 if study.selected is None else study.selected.number
+    detail = f"trial {number}, one of {counted(study.tally.finished, 'trial')}, on one seed"
+    value = study.in_search(number, study.search)
+    if study.search is not None:
+        value += f" {study.measure.unit}"
+        if study.measure.is_accuracy:
+            rows = study.config.data.val_size
+            detail += f"; {_interval(Share.of(round(study.search * rows), rows), 'validation row')}"
+    return Step(SEARCH, value, known=True, detail=detail)
 
 
 def _confirmed(study: StudyFacts) -> Step:
-    found, measure = study.confirmation, study.measure
-    if found is None:
+    confirmation, measure = study.confirmation, study.measure
+    if confirmation is None:
         return Step(SEEDS, OPEN, known=False, detail=f"sweep confirm {study.name}")
-    detail = f"mean and standard error of {counted(len(found.seeds), 'seed')}"
-    optimism = found.optimism(found.winner)
+    winner = confirmation.winner
+    detail = f"mean and standard error of {counted(len(confirmation.seeds), 'seed')}"
+    optimism = confirmation.optimism(winner)
     if math.isfinite(optimism):
         word = "pessimistic" if optimism < -ROUNDING else "optimistic"
-        detail += f"; the search was {word} by {measure.gap(abs(optimism))} {measure.gap_unit}"
-    mean = measure.mean(found.winner.mean, found.winner.standard_error)
+        detail += f"; the search was {word} by {measure.fine(abs(optimism))} {measure.gap_unit}"
+    mean = measure.mean(winner.mean, winner.standard_error)
     return Step(SEEDS, mean, known=True, detail=detail)
 
 
@@ -131,49 +149,46 @@ def _interval(share: Share, noun: str) -> str:
 
 def overview(studies: Sequence[StudyFacts]) -> Table:
     """Return the steps of several studies side by side."""
-    rows = [
-        Row(
-            study.name,
-            [str(study.selected), *(step.value for step in steps(study))]
-            if study.selected is not None
-            else [UNKNOWN] * 4,
-        )
-        for study in studies
-    ]
+
+    def cells(study: StudyFacts) -> list[Cell]:
+        if study.selected is None:
+            return [UNKNOWN] * 4
+        return [str(study.selected.number), *(step.value for step in steps(study))]
+
     return Table(
         "Studies",
         "The selected trial of each study, by three ways to tell how good it is; each is harder to "
         "fool than the one before.",
-        [
-            Heading("study", numeric=False),
-            Heading("trial"),
-            *(Heading(label.lower()) for label in LABELS),
-        ],
-        rows,
+        [*_words("study"), *_numbers("trial", *(label.lower() for label in LABELS))],
+        [Row(study.name, cells(study)) for study in studies],
     )
 
 
 def setting_table(study: StudyFacts) -> Table:
     """Return a line for each hyperparameter."""
-    weights = {each.name: each for each in study.importances.ranked}
-    headings = ("selected", "searched", "where it lies", "importance, %")
+    axes = study.config.space.axes
+    importance = {
+        each.name: f"{percent(each.share, 0)} {between(each.low, each.high, 0)}"
+        for each in study.importances.ranked
+    }
     return Table(
         "Setting",
         "Where the selected values lie is a share of the range on its own scale. Importance is "
         f"each hyperparameter's share in what decides the score after epoch {study.rung}, with "
         "95 % intervals over the trials that reached it.",
         [
-            Heading("hyperparameter", numeric=False),
-            *(Heading(words, numeric=words == "selected") for words in headings),
+            *_words("hyperparameter"),
+            *_numbers("selected"),
+            *_words("searched", "where it lies", "importance, %"),
         ],
         [
             Row(
                 plain_name(name),
                 [
                     number(value),
-                    searched(study.config.space.axes[name]),
-                    _place(study.config.space.axes[name], value),
-                    _weight(weights.get(name)),
+                    searched(axes[name]),
+                    _position(axes[name], value),
+                    importance.get(name, UNKNOWN),
                 ],
             )
             for name, value in study.setting.items()
@@ -181,44 +196,38 @@ def setting_table(study: StudyFacts) -> Table:
     )
 
 
-def _place(axis: Axis, value: Number) -> Cell:
-    place = place_of(axis, value)
-    if place.low == place.high:
+def _position(axis: Axis, value: Number) -> Cell:
+    """Return where a value lies on the axis of its hyperparameter."""
+    if isinstance(axis, Choices):
+        choices = sorted(axis.values)
+        if len(choices) == 1:
+            return "not searched"
+        i = choices.index(value)
+        return Meter(i / (len(choices) - 1), f"choice {i + 1} of {len(choices)}")
+    if axis.low == axis.high:
         return "not searched"
-    if place.choices is not None:
-        words = f"choice {place.choices.index(place.value) + 1} of {len(place.choices)}"
-    else:
-        words = f"{percent(place.unit, 0)} %"
-    return Meter(place.unit, words)
-
-
-def _weight(weight: Importance | None) -> str:
-    if weight is None:
-        return UNKNOWN
-    return f"{percent(weight.share, 0)} {between(weight.low, weight.high, 0)}"
+    low, high, at = (math.log(x) if axis.log else x for x in (axis.low, axis.high, value))
+    share = (at - low) / (high - low)
+    return Meter(share, f"{percent(share, 0)} %")
 
 
 def searched(axis: Axis) -> str:
     """Return what was searched, e.g. `1e-5 to 1, log scale`."""
-    if isinstance(axis, Range):
-        scale = ", log scale" if axis.log else ""
-        return f"{number(axis.low, 6)} to {number(axis.high, 6)}{scale}"
-    return ", ".join(number(value, 6) for value in axis.values)
+    if isinstance(axis, Choices):
+        return ", ".join(number(value, 6) for value in axis.values)
+    scale = ", log scale" if axis.log else ""
+    return f"{number(axis.low, 6)} to {number(axis.high, 6)}{scale}"
 
 
 def remarks_of(study: StudyFacts) -> list[str]:
-    """Return what is to be said of the setting besides the table."""
-    boundary = (_at_boundary(edge, study.rung) for edge in study.boundary)
-    return [*_importance(study.importances), *boundary]
-
-
-def _importance(found: Importances) -> list[str]:
-    if found.reason:
-        return [f"Importance is not told: {found.reason}."]
-    if not found.alike:
-        return []
-    pairs = [listed([plain_name(name) for name in pair]) for pair in found.alike]
-    return [f"Not distinguishable by their importance: {'; '.join(pairs)}."]
+    """Return what the table does not say of the setting."""
+    remarks = []
+    if study.importances.reason:
+        remarks.append(f"Importance is not known: {study.importances.reason}.")
+    elif study.importances.alike:
+        pairs = [listed([plain_name(name) for name in pair]) for pair in study.importances.alike]
+        remarks.append(f"Not distinguishable by their importance: {'; '.join(pairs)}.")
+    return [*remarks, *(_at_boundary(edge, study.rung) for edge in study.boundary)]
 
 
 def _at_boundary(edge: Edge, rung: int) -> str:
@@ -233,86 +242,83 @@ def _at_boundary(edge: Edge, rung: int) -> str:
 
 def confirmation_table(study: StudyFacts) -> Table | None:
     """Return what fresh seeds made of the top trials; None where they were not confirmed."""
-    found, measure = study.confirmation, study.measure
-    if found is None:
+    confirmation, measure = study.confirmation, study.measure
+    if confirmation is None:
         return None
 
-    def row(one: Confirmed) -> Row:
-        winner, baseline = one is found.winner, one.is_baseline
-        kind: Kind = "selected" if winner else "aside" if baseline else "plain"
+    def row(trial: Confirmed) -> Row:
+        winner = trial is confirmation.winner
+        name = "baseline" if trial.is_baseline else str(trial.trial)
         return Row(
-            "baseline" if baseline else f"{one.trial} {STAR}" if winner else str(one.trial),
+            f"{name} {STAR}" if winner else name,
             [
-                study.in_search(one.trial, one.search),
-                measure.value(one.mean, fine=True),
-                measure.gap(one.standard_error),
-                measure.gap(found.optimism(one)),
-                "" if winner else _behind(found, one, measure),
+                study.in_search(trial.trial, trial.search),
+                measure.fine(trial.mean),
+                measure.fine(trial.standard_error),
+                measure.fine(confirmation.optimism(trial)),
+                "" if winner else _behind(confirmation, trial, measure),
             ],
-            kind,
+            "selected" if winner else "aside" if trial.is_baseline else "plain",
         )
 
     return Table(
         "Confirmation",
-        f"The top trials, trained again on {counted(len(found.seeds), 'fresh seed')} for "
-        f"{counted(found.epochs, 'epoch')}: {measure.noun} in {measure.unit}, differences in "
-        f"{measure.gap_unit} with 95 % intervals paired by seed. {TIED} marks what is not told "
+        f"The top trials, trained again on {counted(len(confirmation.seeds), 'fresh seed')} for "
+        f"{counted(confirmation.epochs, 'epoch')}: {measure.noun} in {measure.unit}, differences "
+        f"in {measure.gap_unit} with 95 % intervals paired by seed. {TIED} marks what is not told "
         "from the winner.",
-        [
-            Heading("trial", numeric=False),
-            *map(Heading, ("search", "mean", "standard error", "optimism", "behind")),
-        ],
-        [*map(row, found.trials), row(found.baseline)],
+        [*_words("trial"), *_numbers("search", "mean", "standard error", "optimism", "behind")],
+        [*map(row, confirmation.trials), row(confirmation.baseline)],
     )
 
 
 def remarks_on_seeds(study: StudyFacts) -> list[str]:
     """Return what the fresh seeds say beyond the table, and what they cannot."""
-    found, measure = study.confirmation, study.measure
-    if found is None:
+    if study.confirmation is None:
         return []
-    floor = (
-        "Noise floor: two trainings of the baseline, one each on two seeds, differ by up to "
-        f"{measure.gap(found.noise_floor)} {measure.gap_unit}, 95 times in 100."
-    )
+    measure, noise = study.measure, study.confirmation.noise_floor
     rows = (
         "The seeds are fresh, the validation rows are those of the search: by how much these are "
         "optimistic, only the test rows tell."
     )
-    return [floor, rows] if math.isfinite(found.noise_floor) else [rows]
+    if not math.isfinite(noise):
+        return [rows]
+    floor = (
+        "Noise floor: two trainings of the baseline, one each on two seeds, differ by up to "
+        f"{measure.fine(noise)} {measure.gap_unit}, 95 times in 100."
+    )
+    return [floor, rows]
 
 
-def _behind(found: Confirmation, one: Confirmed, measure: Measure) -> str:
-    if one.diverged:
-        return f"diverged on {one.diverged}"
-    if found.winner.diverged:
+def _behind(confirmation: Confirmation, trial: Confirmed, measure: Measure) -> str:
+    if trial.diverged:
+        return f"diverged on {trial.diverged}"
+    if confirmation.winner.diverged:
         return UNKNOWN
-    mean, low, high = found.behind(one)
+    mean, low, high = confirmation.behind(trial)
     tied = f" {TIED}" if low <= 0 <= high else ""
-    return f"{measure.gap(mean)} [{measure.gap(low)}, {measure.gap(high)}]{tied}"
+    return f"{measure.fine(mean)} [{measure.fine(low)}, {measure.fine(high)}]{tied}"
 
 
 def trials_table(study: StudyFacts) -> Table:
     """Return the trials, the best by the search on top."""
     names = list(study.config.space.axes)
     caption = f"Each trial after its last epoch; {STAR} is the selected one."
-    if any(row.level for row in study.trials):
-        floor = study.confirmation.noise_floor if study.confirmation is not None else math.nan
+    if study.confirmation is not None and any(row.level for row in study.trials):
+        floor = study.measure.fine(study.confirmation.noise_floor)
         caption += (
             f" {TIED} marks scores within the noise floor of the best, "
-            f"{study.measure.gap(floor)} {study.measure.gap_unit}: one training each does not "
-            "tell them apart."
+            f"{floor} {study.measure.gap_unit}: one training each does not tell them apart."
         )
     if study.hidden:
         caption += f" The other {study.hidden:,}: sweep show {study.name}."
-    measured = ["epochs", "val. accuracy, %", "val. loss, nats", "train. accuracy, %"]
-    headings = [
-        Heading("trial", numeric=False),
-        Heading("status", numeric=False),
-        *map(Heading, measured + [plain_name(name) for name in names]),
-    ]
+    measured = ("epochs", "val. accuracy, %", "val. loss, nats", "train. accuracy, %")
     return Table(
-        "Trials", caption, headings, [_trial(row, names) for row in study.trials], look="dense"
+        "Trials",
+        caption,
+        [*_words("trial", "status"), *_numbers(*measured, *map(plain_name, names))],
+        [_trial(row, names) for row in study.trials],
+        look="dense",
     )
 
 
@@ -341,14 +347,10 @@ def failures_of(study: StudyFacts) -> list[str]:
     ]
 
 
-def settings_table(studies: Sequence[StudyFacts]) -> Table:
+def config_table(studies: Sequence[StudyFacts]) -> Table:
     """Return the config of each study."""
-    return _table(
-        "Config",
-        "The config of each study, from which its trials follow.",
-        studies,
-        [_config(study) for study in studies],
-    )
+    caption = "The config of each study, from which its trials follow."
+    return _sheet("Config", caption, studies, [_config(study) for study in studies])
 
 
 def _config(study: StudyFacts) -> dict[str, str]:
@@ -373,57 +375,62 @@ def _config(study: StudyFacts) -> dict[str, str]:
 
 def versions_table(studies: Sequence[StudyFacts]) -> Table:
     """Return with what, and on which machine, the selected trials were trained."""
-    return _table(
-        "Versions",
+    caption = (
         "Versions and machine of each selected trial's training, and the commit of the folder in "
-        "which its study was begun.",
-        studies,
-        [_versions(study) for study in studies],
+        "which its study was begun."
     )
+    return _sheet("Versions", caption, studies, [_versions(study) for study in studies])
 
 
 def _versions(study: StudyFacts) -> dict[str, str]:
-    git = study.git
-    if not git:
-        return {**study.environment, "git commit": UNKNOWN}
-    changed = ", with changes" if git.get("dirty") == "True" else ""
-    return {**study.environment, "git commit": f"{git.get('commit', UNKNOWN)}{changed}"}
+    changed = ", with changes" if study.git.get("dirty") == "True" else ""
+    commit = f"{study.git.get('commit', UNKNOWN)}{changed}"
+    environment = {} if study.selected is None else study.selected.environment
+    return {**environment, "git commit": commit}
 
 
-def _table(
+def _sheet(
     name: str, caption: str, studies: Sequence[StudyFacts], columns: Sequence[dict[str, str]]
 ) -> Table:
     names = dict.fromkeys(name for column in columns for name in column)
     return Table(
         name,
         caption,
-        [
-            Heading(name.lower(), numeric=False),
-            *(Heading(study.name, numeric=False) for study in studies),
-        ],
+        _words(name.lower(), *(study.name for study in studies)),
         [Row(plain_name(row), [column.get(row, UNKNOWN) for column in columns]) for row in names],
         look="sheet",
     )
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Return accuracies, paired differences and accuracies per class."""
-    return [_accuracies(comparison), _differences(comparison), _classes(comparison)]
-
-
-def _accuracies(comparison: Comparison) -> Table:
-    return Table(
+    """Return accuracies and paired differences; those of each class are a figure."""
+    accuracies = Table(
         "Accuracies",
         f"Accuracies in percent; the test rows' are of {comparison.test_rows:,} rows, with 95 % "
         "intervals. The gap is from training to test rows, in points. The calibration error is "
         "the mean distance from the stated probability to the share of right answers, in points.",
         [
-            Heading("study", numeric=False),
-            *map(Heading, ("trial", "test", "validation", "training", "gap")),
-            Heading("calibration error", numeric=False),
+            *_words("study"),
+            *_numbers("trial", "test", "validation", "training", "gap"),
+            *_words("calibration error"),
         ],
         [_accuracy(each, marked=_is_shown_best(each, comparison)) for each in comparison.answers],
     )
+    together = len(comparison.differences) > 1
+    differences = Table(
+        "Paired differences",
+        "Paired differences on the test rows, in points: the first study's accuracy less the "
+        "second's with the bootstrap's 95 % interval, on how many rows only one of them is right, "
+        "and the p value of McNemar's exact test"
+        + (" (intervals by Bonferroni, p by Holm, for all pairs together)." if together else "."),
+        [
+            *_words("pair"),
+            *_numbers("difference", "only the first", "only the second", "p"),
+            *_words("verdict"),
+        ],
+        [_difference(each) for each in comparison.differences],
+    )
+    return [accuracies, differences]
 
 
 def _is_shown_best(answers: Answers, comparison: Comparison) -> bool:
@@ -433,35 +440,19 @@ def _is_shown_best(answers: Answers, comparison: Comparison) -> bool:
 
 
 def _accuracy(answers: Answers, *, marked: bool) -> Row:
+    test = answers.test
     errors = [f"{each.name} {percent(each.calibration_error)}" for each in answers.outputs]
     return Row(
         answers.study,
         [
             str(answers.trial),
-            _with_interval(answers.test),
+            f"{percent(test.value)} {between(test.low, test.high)}",
             percent(answers.val.value),
             percent(answers.train_accuracy),
             percent(answers.gap),
             ", ".join(errors),
         ],
         "selected" if marked else "plain",
-    )
-
-
-def _differences(comparison: Comparison) -> Table:
-    together = len(comparison.differences) > 1
-    return Table(
-        "Paired differences",
-        "Paired differences on the test rows, in points: the first study's accuracy less the "
-        "second's with the bootstrap's 95 % interval, on how many rows only one of them is right, "
-        "and the p value of McNemar's exact test"
-        + (" (intervals by Bonferroni, p by Holm, for all pairs together)." if together else "."),
-        [
-            Heading("pair", numeric=False),
-            *map(Heading, ("difference", "only the first", "only the second", "p")),
-            Heading("verdict", numeric=False),
-        ],
-        [_difference(each) for each in comparison.differences],
     )
 
 
@@ -473,29 +464,7 @@ def _difference(difference: Difference) -> Row:
             f"{percent(paired.difference, 2)} {between(paired.low, paired.high, 2)}",
             f"{paired.first_only:,}",
             f"{paired.second_only:,}",
-            "< 0.0001" if difference.p_value < SMALLEST_P else number(difference.p_value, 2),
+            p_value(difference.p_value),
             "no difference shown" if better is None else f"{better} is better",
         ],
     )
-
-
-def _classes(comparison: Comparison) -> Table:
-    answers = comparison.answers
-    return Table(
-        "Accuracy of each class",
-        "Accuracy on the test rows of each class, in percent, with 95 % intervals.",
-        [Heading("class", numeric=False), *(Heading(each.study) for each in answers)],
-        [
-            Row(name, _shares([each.per_class[place] for each in answers]))
-            for place, name in enumerate(comparison.class_names)
-        ],
-        look="dense",
-    )
-
-
-def _shares(shares: Sequence[Share | None]) -> list[Cell]:
-    return [UNKNOWN if share is None else _with_interval(share) for share in shares]
-
-
-def _with_interval(share: Share) -> str:
-    return f"{percent(share.value)} {between(share.low, share.high)}"

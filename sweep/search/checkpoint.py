@@ -5,17 +5,14 @@ Without it, or with other bits, they train again from their first pass, to the s
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
-from sweep.disks import with_room
 from sweep.environment import environment
 from sweep.errors import StoreUnreachableError
-from sweep_model.npz import read_arrays, write_arrays
+from sweep.io import with_room
+from sweep_model.npz import ABOUT, pack, read_arrays, unpack, write_arrays
 from sweep_model.panels import LaneState
 
 if TYPE_CHECKING:
@@ -27,12 +24,9 @@ if TYPE_CHECKING:
     from sweep.curves import Curves
 
 Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
-ABOUT = "about"
-"""The array that holds everything else, as JSON."""
 SECONDS = 2.0
-"""Between two checkpoints, at least..."""
-SHARE = 0.05
-"""...and so many that writing them takes no more than this share of the time."""
+"""Between two checkpoints, at least; longer where writing takes more than `MOST_SHARE`."""
+MOST_SHARE = 0.05
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,7 +51,7 @@ class Progress:
 
 
 def bits() -> dict[str, str]:
-    """Return what a trial's bits depend on besides the study: of other bits nothing goes on."""
+    """Return what bits depend on besides the study: a checkpoint of others is not used."""
     here = environment()
     return {name: here[name] for name in ("numpy", "kernels", "blas", "machine")}
 
@@ -93,10 +87,10 @@ class Checkpoints:
         return self._clock() >= self._next
 
     def load(self) -> dict[int, Progress]:
-        """Return where trials stand, by number; none where there is no use in the file."""
+        """Return where trials stand, by number; empty where the file is missing or of no use."""
         try:
             arrays = read_arrays(self.path)
-            about = json.loads(arrays[ABOUT].tobytes())
+            about = unpack(arrays)
             trials = {
                 int(number): _progress(number, plain, arrays)
                 for number, plain in about["trials"].items()
@@ -135,7 +129,7 @@ class Checkpoints:
                 for number, one in trials.items()
             },
         }
-        arrays: Arrays = {ABOUT: np.frombuffer(json.dumps(about).encode(), np.uint8)}
+        arrays: Arrays = {ABOUT: pack(about)}
         for number, one in trials.items():
             arrays[f"{number}/weights"] = one.state.weights
             arrays[f"{number}/bias"] = one.state.bias
@@ -150,7 +144,7 @@ class Checkpoints:
                 "make room or mend the permissions, then run the same command again"
             ) from error
         now = self._clock()
-        self._next = now + max(SECONDS, (now - began) / SHARE)
+        self._next = now + max(SECONDS, (now - began) / MOST_SHARE)
 
     def forget(self) -> None:
         """Remove the checkpoint of a study of which nothing trains any more."""

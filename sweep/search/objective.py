@@ -1,13 +1,17 @@
-"""One trial as Optuna sees it: hyperparameters in, the objective's value out."""
+"""Trials as Optuna's own: a trial to train in Optuna's loop, and recorded ones for its tools."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sweep.config import trial_seed
 from sweep.curves import point
 from sweep.environment import BLAS_THREADS
-from sweep.space import DEFAULT_SPACES
+from sweep.errors import SweepError
+from sweep.search.halving import rungs
+from sweep.search.trials import Status
+from sweep.search_space import DEFAULT_SPACES
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES
 from sweep_model.preprocessing import MirrorRows
@@ -15,12 +19,15 @@ from sweep_model.reference import train
 from sweep_model.training import DivergedError, Training
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import optuna
+    from optuna.trial import FrozenTrial
 
+    from sweep.config import StudyConfig
     from sweep.data import Prepared
-    from sweep.space import Space
+    from sweep.search.trials import TrialRecord
+    from sweep.search_space import Space
     from sweep_model.training import EpochResult
 
 
@@ -68,7 +75,7 @@ class Objective:
     Parameters
     ----------
     data
-        Training and validation rows, see `sweep.data.prepare`.
+        Training and validation rows, see `sweep.data.dataset`.
     loss
         `softmax` or `bce`.
     epochs
@@ -95,11 +102,11 @@ class Objective:
         metric: str = "val/accuracy",
     ) -> None:
         if loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
+            raise SweepError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
         if metric not in ("val/accuracy", "val/loss"):
-            raise ValueError(f"metric must be val/accuracy or val/loss, got {metric!r}")
+            raise SweepError(f"metric must be val/accuracy or val/loss, got {metric!r}")
         if epochs != int(epochs) or epochs < 1:
-            raise ValueError(f"epochs must be a whole number from 1 on, got {epochs!r}")
+            raise SweepError(f"epochs must be a whole number from 1 on, got {epochs!r}")
         self.data = data
         self.loss = loss
         self.epochs = epochs
@@ -114,9 +121,22 @@ class Objective:
         """Train one trial, reporting every epoch; NaN (a failed trial to Optuna) if it diverges.
 
         After its last epoch a trial is complete, whatever the pruner says.
+
+        Raises
+        ------
+        SweepError
+            The study looks for the worst value.
         """
         import optuna
 
+        wanted = "maximize" if self.metric == "val/accuracy" else "minimize"
+        study = getattr(trial, "study", None)  # a FixedTrial or FrozenTrial has none
+        directions = [wanted] if study is None else [way.name.lower() for way in study.directions]
+        if directions != [wanted]:
+            raise SweepError(
+                f"{self.metric} is to {wanted}, and the study is to {', '.join(directions)}; "
+                f'create it with direction="{wanted}"'
+            )
         hyperparameters = Hyperparameters(**self.space.suggest(trial))
         value = float("nan")
         try:
@@ -135,3 +155,53 @@ class Objective:
             trial.set_user_attr("reason", str(error))
             return float("nan")
         return value
+
+
+def first_rung(config: StudyConfig) -> int:
+    """Return the epoch after which all trials can be compared, since nearly all have it."""
+    if config.pruner == "none":
+        return config.epochs
+    return min(rungs(config.epochs, config.eta), default=config.epochs)
+
+
+def as_optuna(config: StudyConfig, trials: Iterable[TrialRecord]) -> list[FrozenTrial]:
+    """Return trials as they ended."""
+    return [_frozen(config, trial, trial.status, trial.epochs) for trial in trials]
+
+
+def at_first_rung(config: StudyConfig, trials: Iterable[TrialRecord]) -> list[FrozenTrial]:
+    """Return the trials that reached the first rung, each complete with its value there.
+
+    Few trials complete, and those are the better ones: what is said of the whole space takes what
+    all have in common.
+    """
+    rung = first_rung(config)
+    return [
+        _frozen(config, trial, Status.COMPLETE, rung) for trial in trials if trial.epochs >= rung
+    ]
+
+
+def _frozen(config: StudyConfig, trial: TrialRecord, status: Status, epochs: int) -> FrozenTrial:
+    from optuna.trial import FrozenTrial, TrialState
+
+    states = {
+        Status.RUNNING: TrialState.RUNNING,
+        Status.COMPLETE: TrialState.COMPLETE,
+        Status.PRUNED: TrialState.PRUNED,
+        Status.FAILED: TrialState.FAIL,
+    }
+    values = trial.curves.get(config.metric, [])[:epochs]
+    ended = None if trial.ended is None else datetime.fromtimestamp(trial.ended / 1000, UTC)
+    return FrozenTrial(
+        number=trial.number,
+        trial_id=trial.number,
+        state=states[status],
+        value=values[-1] if status == Status.COMPLETE else None,
+        datetime_start=datetime.fromtimestamp(trial.began / 1000, UTC),
+        datetime_complete=ended,
+        params=trial.params,
+        distributions={name: axis.distribution() for name, axis in config.space.axes.items()},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values=dict(enumerate(values, start=1)),
+    )

@@ -14,27 +14,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import uuid4
 
 from sweep.config import StudyConfig
-from sweep.errors import SweepError
+from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search.storage import (
+    add_trial,
     claim_trial,
     fail_waiting_trial,
     open_storage,
     reaching_store,
+    read_trial,
     set_intermediate_values,
     set_trial_attribute,
 )
 from sweep.search.trials import Status, TrialRecord, best_trial, tally
-from sweep.space import Range
+from sweep.search_space import Range
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import optuna
     from optuna.distributions import BaseDistribution
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-    from sweep.space import Axis
+    from sweep.search_space import Axis
     from sweep.workspace import Workspace
 
 TRIAL = "sweep"
@@ -50,6 +52,8 @@ CONFIRMING = "sweep:confirming"
 IN_FULL = "sweep:in_full"
 """Pruned trials that were trained to their end after the search, by number."""
 COMPARISONS = "sweep:comparisons"
+IMPORTANCES = "sweep:importances"
+"""Of the trials whose digest stands with them: computing them takes a second."""
 IMPORTED = "sweep:imported"
 """SHA-256 of the archive that the study comes from. Without `CONFIG` beside it, an import died."""
 OLD_CONFIG = "sweep:settings"
@@ -183,19 +187,13 @@ class StudyRecord:
                 set_trial_attribute(self.storage, self.name, queued.number, TRIAL, attribute)
                 self._claim(claimed)
                 return queued.number
-            self.optuna.add_trial(
-                create_trial(
-                    state=TrialState.RUNNING,
-                    params=trial.params,
-                    distributions={name: axis.distribution() for name, axis in axes.items()},
-                    user_attrs={TRIAL: _attribute(trial)},
-                )
+            begun = create_trial(
+                state=TrialState.RUNNING,
+                params=trial.params,
+                distributions={name: axis.distribution() for name, axis in axes.items()},
+                user_attrs={TRIAL: _attribute(trial)},
             )
-        return next(
-            each.number
-            for each in reversed(self._all())
-            if each.user_attrs.get(TRIAL, {}).get("index") == trial.index
-        )
+            return add_trial(self.storage, self.name, begun)
 
     def _claim(self, trial: TrialRecord) -> None:
         axes = self.config.space.axes
@@ -213,7 +211,7 @@ class StudyRecord:
         from optuna.trial import TrialState
 
         with reaching_store(self.workspace):
-            begun = self.optuna.get_trials(deepcopy=False)[trial.number]
+            begun = read_trial(self.storage, self.name, trial.number)
             if begun.state == TrialState.WAITING or begun.params.keys() != trial.params.keys():
                 self._claim(trial)
             set_trial_attribute(self.storage, self.name, trial.number, TRIAL, _attribute(trial))
@@ -256,12 +254,11 @@ def _trial_record(trial: FrozenTrial) -> TrialRecord | None:
     return TrialRecord(number=trial.number, status=status, **attribute)
 
 
-def begin_study(
-    config: StudyConfig, storage: BaseStorage, workspace: Workspace, kept: Collection[str] = ()
-) -> StudyRecord:
-    """Create the study, or open it where it exists, see `resume_study`; the caller has its lock.
+def begin_study(config: StudyConfig, storage: BaseStorage, workspace: Workspace) -> StudyRecord:
+    """Create the study, or open it where it was begun with this config; the caller has its lock.
 
     The identity is written first and the config last: a study without a config has not begun.
+    Where its data lie now is recorded anew.
     """
     import optuna
 
@@ -271,12 +268,41 @@ def begin_study(
                 study_name=config.study, storage=storage, direction=config.direction
             )
         study = optuna.load_study(study_name=config.study, storage=storage)
-        bare = study.user_attrs.keys() <= {IDENTITY} and not study.get_trials()
-        if bare and [way.name.lower() for way in study.directions] == [config.direction]:
+        directions = [way.name.lower() for way in study.directions]
+        if _is_bare(study) and directions == [config.direction]:
             if IDENTITY not in study.user_attrs:
                 study.set_user_attr(IDENTITY, uuid4().hex)
             study.set_user_attr(CONFIG, config.record())
-    return resume_study(config, storage, workspace, kept)
+    existing = load_study(config.study, storage, workspace)
+    refuse_other_config(existing.config, config)
+    recorded, now = existing.config.data, config.data
+    data = replace(recorded, source=now.source, directory=now.directory)
+    if data == recorded:
+        return existing
+    moved = replace(existing.config, data=data)
+    with reaching_store(workspace):
+        study.set_user_attr(CONFIG, moved.record())
+    return replace(existing, config=moved)
+
+
+def _is_bare(study: optuna.Study) -> bool:
+    """Whether a study is there by its name alone: a user may have created it, or we just did."""
+    return study.user_attrs.keys() <= {IDENTITY} and not study.get_trials()
+
+
+def find_study(name: str, workspace: Workspace) -> StudyRecord | None:
+    """Open a study of a working folder by its name; None where none of that name has begun."""
+    import optuna
+
+    if not workspace.optuna_database.exists():
+        return None
+    storage = open_storage(workspace)
+    with reaching_store(workspace):
+        if name not in optuna.get_all_study_names(storage):
+            return None
+        if _is_bare(optuna.load_study(study_name=name, storage=storage)):
+            return None
+    return load_study(name, storage, workspace)
 
 
 @contextmanager
@@ -370,23 +396,14 @@ def _distribution(axis: Axis, value: float) -> BaseDistribution:
     return axis.distribution()
 
 
-def resume_study(
-    config: StudyConfig, storage: BaseStorage, workspace: Workspace, kept: Collection[str] = ()
-) -> StudyRecord:
-    """Open a study that was begun, or refuse where that was with another config.
-
-    `kept` are the parts of the config that are as recorded, whatever `config` says.
-    """
-    existing = load_study(config.study, storage, workspace)
-    asked = replace(config, **{name: getattr(existing.config, name) for name in kept})
-    differences = existing.config.differences(asked)
+def refuse_other_config(recorded: StudyConfig, asked: StudyConfig) -> None:
+    """Refuse to go on with a study by another config than it was begun with."""
+    differences = recorded.differences(asked)
     if differences:
         raise SweepError(
-            f"study {config.study!r} was begun with another config (recorded -> now): "
-            f"{'; '.join(differences)}; give the recorded one to go on with it, or name a new "
-            "study with --study"
+            f"study {recorded.study!r} was begun with another config (recorded -> now): "
+            f"{'; '.join(differences)}; go on with it as it was begun, or name another study"
         )
-    return existing
 
 
 def load_study(name: str, storage: BaseStorage, workspace: Workspace) -> StudyRecord:
@@ -403,13 +420,13 @@ def load_study(name: str, storage: BaseStorage, workspace: Workspace) -> StudyRe
     if OLD_CONFIG in attributes:
         raise SweepError(
             f"study {name!r} was made by sweep 0.1, and this is a later version: read it with "
-            "sweep 0.1 (`sweep report`, `sweep export`), or name a new study with --study"
+            "sweep 0.1 (`sweep report`, `sweep export`), or name a new study"
         )
     record = attributes.get(CONFIG)
     if not isinstance(record, dict) or record.get("study") != name:
         raise SweepError(
             f"study {name!r} was not begun by sweep: it records no config; "
-            "`sweep list` has those that were, and `sweep run --study` begins a new one"
+            "`sweep list` has those that were, and `sweep run NAME` begins a new one"
         )
     config = StudyConfig.from_record(record)
     return StudyRecord(study, config, attributes.get(IDENTITY, name), workspace, storage)
@@ -420,17 +437,24 @@ def open_study(name: str, workspace: Workspace) -> StudyRecord:
     return load_study(name, open_storage(workspace), workspace)
 
 
-def recorded_studies(storage: BaseStorage, workspace: Workspace) -> list[StudyRecord]:
-    """Open every study that this version of sweep can read, in alphabetical order."""
+def recorded_studies(
+    storage: BaseStorage, workspace: Workspace
+) -> tuple[list[StudyRecord], list[SweepError]]:
+    """Open every study of sweep, in alphabetical order; return too why some cannot be read."""
     import optuna
 
     with reaching_store(workspace):
         summaries = optuna.get_all_study_summaries(storage)
-    return [
-        load_study(summary.study_name, storage, workspace)
-        for summary in sorted(summaries, key=lambda summary: summary.study_name)
-        if CONFIG in summary.user_attrs
-    ]
+    studies, unreadable = [], []
+    for summary in sorted(summaries, key=lambda summary: summary.study_name):
+        if CONFIG in summary.user_attrs:
+            try:
+                studies.append(load_study(summary.study_name, storage, workspace))
+            except StoreUnreachableError:
+                raise
+            except SweepError as error:
+                unreadable.append(error)
+    return studies, unreadable
 
 
 def other_studies(storage: BaseStorage, workspace: Workspace) -> tuple[list[str], list[str]]:
@@ -454,7 +478,7 @@ def study_names(storage: BaseStorage, workspace: Workspace) -> list[str]:
 
 def summarise(study: StudyRecord) -> dict[str, Any]:
     """Return a study's counts and best result as plain values, under stable names."""
-    from sweep.search.trials import known
+    from sweep.search.trials import nan_to_none
 
     trials = study.trials()
     counts, best = tally(trials), best_trial(study.config, trials)
@@ -466,6 +490,6 @@ def summarise(study: StudyRecord) -> dict[str, Any]:
         "pruned": counts.pruned,
         "failed": counts.failed,
         "best_trial": None if best is None else best.number,
-        "val/accuracy": None if best is None else known(best.last("val/accuracy")),
-        "val/loss": None if best is None else known(best.last("val/loss")),
+        "val/accuracy": None if best is None else nan_to_none(best.last("val/accuracy")),
+        "val/loss": None if best is None else nan_to_none(best.last("val/loss")),
     }

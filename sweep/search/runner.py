@@ -1,4 +1,6 @@
-"""Runs a study: the scheduler decides, the engine trains, and record and mirror are told.
+"""The loop over the passes, for a search and for a fixed list of trainings.
+
+In a study the scheduler decides, the engine trains, and record and mirror are told.
 
 Every start begins at pass 0. A trial's epoch comes from the record if the trial has ended there,
 else from the checkpoint as far as that goes, else from the engine; an engine in which nothing
@@ -17,23 +19,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
-from sweep.environment import environment
+from sweep.engine import LocalEngine
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search.checkpoint import Progress
 from sweep.search.halving import BASELINE
-from sweep.search.interrupts import InterruptedStudyError
+from sweep.search.lock import InterruptedStudyError
 from sweep.search.record import Budget
 from sweep.search.scheduler import Outcome, Scheduler
-from sweep.search.training_log import TrainingLog
-from sweep.search.trials import Status, TrialRecord, tally
-from sweep.search.weight_images import WeightImages
+from sweep.search.training_log import TrainingLog, WeightImages
+from sweep.search.trials import Listener, Status, TrialRecord, tally
+from sweep.timings import Timings
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.training import Training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
     from pathlib import Path
     from signal import Signals
 
@@ -42,14 +44,157 @@ if TYPE_CHECKING:
     from sweep.engine import Engine, Results
     from sweep.search.checkpoint import Checkpoints
     from sweep.search.halving import Trial
-    from sweep.search.interrupts import Interrupts
-    from sweep.search.listener import Listener
+    from sweep.search.lock import Interrupts
     from sweep.search.record import Queued, Record
-    from sweep.timings import Timings
     from sweep_model.classifier import LinearClassifier
+    from sweep_model.training import EpochResult
 
+
+Key = TypeVar("Key", bound="Hashable")
 FAILURES = 10
 """So many failed trials in a row are a mistake in the space: they end the study."""
+
+
+def passes(
+    engine: Engine,
+    interrupts: Interrupts,
+    *,
+    begin: Callable[[], bool],
+    stop: Callable[[Signals], NoReturn],
+) -> Iterator[Results]:
+    """Yield what each pass comes to: the only loop over epochs.
+
+    Before each of them `begin` starts what is to train and says whether one is to be run, and
+    `stop` ends all where a signal came.
+    """
+    while begin():
+        if interrupts.received is not None:
+            stop(interrupts.received)
+        yield engine.run_pass()
+
+
+def training_of(config: StudyConfig, trial: TrialRecord) -> Training:
+    """Return the training of a trial, which decides its bits."""
+    return Training(
+        hyperparameters=Hyperparameters(**trial.params),
+        epochs=config.epochs,
+        seed=config.training_seed,
+        number=trial.number,
+        first_pass=trial.first_pass,
+    )
+
+
+def record_epoch(log: TrainingLog, result: EpochResult, engine: Engine, key: Hashable) -> None:
+    """Record an epoch of a training, and its weights as an image where that is kept."""
+    log.record(result)
+    if log.wants_image(result.epoch):
+        log.take_image(engine.states([key])[key], result.epoch)
+
+
+def train_list(
+    engine: Engine,
+    logs: Mapping[Key, TrainingLog],
+    interrupts: Interrupts,
+    *,
+    unfinished: str,
+    last_epoch: int | None = None,
+    on_pass: Callable[[Results], object] = lambda _: None,
+) -> dict[Key, LinearClassifier | str]:
+    """Run trainings that all begin with the next pass; return what each came to, by its key.
+
+    That is its classifier or, where it diverged, in a phrase when. All end after `last_epoch`,
+    if it is given. `unfinished` is the line where a signal ends them.
+    """
+
+    def stop(received: Signals) -> NoReturn:
+        raise InterruptedStudyError(f"{unfinished} (stopped by {received.name})", received)
+
+    for key, log in logs.items():
+        engine.start(key, log.training)
+    left = dict(logs)
+    outcomes: dict[Key, LinearClassifier | str] = {}
+    for results in passes(engine, interrupts, begin=lambda: bool(left), stop=stop):
+        for key, log in list(left.items()):
+            result = results[key]
+            if isinstance(result, Exception):
+                outcomes[key] = str(result)
+            else:
+                record_epoch(log, result, engine, key)
+                if result.epoch not in (last_epoch, log.training.epochs):
+                    continue
+                outcomes[key] = log.classifier(engine.states([key])[key])
+                engine.drop(key)
+            del left[key]
+        on_pass(results)
+    return outcomes
+
+
+class Trained(NamedTuple):
+    """What one training came to.
+
+    Attributes
+    ----------
+    trial : as it ended, COMPLETE, PRUNED or FAILED.
+    log : what was measured.
+    classifier : None where it failed.
+    lanes_agree : whether this machine gives the same bits in each lane.
+    """
+
+    trial: TrialRecord
+    log: TrainingLog
+    classifier: LinearClassifier | None
+    lanes_agree: bool
+
+    def write_files(self, folder: Path, *, title: str) -> TrialRecord:
+        """Write the classifier and figures, if it has any; return the trial, which says how."""
+        if self.classifier is None:
+            return self.trial
+        trouble = self.log.write_files(folder, self.classifier, title=title, figures=True)
+        return replace(self.trial, trouble=trouble)
+
+
+def train_alone(
+    config: StudyConfig,
+    trial: TrialRecord,
+    log: TrainingLog,
+    interrupts: Interrupts,
+    *,
+    unfinished: str,
+    last_epoch: int | None = None,
+    on_epoch: Callable[[int, dict[str, float]], None] = lambda *_: None,
+) -> Trained:
+    """Train what `log` is of, alone in one panel, to its end or to `last_epoch`.
+
+    Raises
+    ------
+    InterruptedStudyError
+        After Ctrl-C or SIGTERM; `unfinished` is its line.
+
+    """
+
+    def on_pass(results: Results) -> None:
+        if not isinstance(results[0], Exception):
+            on_epoch(log.epoch, {name: curve[-1] for name, curve in log.curves.items()})
+
+    trial = replace(trial, began=int(time.time() * 1000))
+    with LocalEngine.of_study(
+        config, log.data, timings=Timings(), workers=1, first_pass=log.training.first_pass
+    ) as engine:
+        (outcome,) = train_list(
+            engine,
+            {0: log},
+            interrupts,
+            unfinished=unfinished,
+            last_epoch=last_epoch,
+            on_pass=on_pass,
+        ).values()
+    if isinstance(outcome, str):
+        failed = log.ended(trial, Status.FAILED, reason=outcome)
+        return Trained(failed, log, None, engine.lanes_agree)
+    log.measure(outcome)
+    status = Status.COMPLETE if log.epoch == log.training.epochs else Status.PRUNED
+    ended = log.ended(trial, status, digest=outcome.digest)
+    return Trained(ended, log, outcome, engine.lanes_agree)
 
 
 class Audience(Protocol):
@@ -64,7 +209,6 @@ class _Live(NamedTuple):
 
     number: int
     log: TrainingLog
-    began: int
 
 
 class Runner:
@@ -124,6 +268,8 @@ class Runner:
         self._queue: list[Queued] | None = None
         self._claims: dict[int, Queued] = {}
         self._budgets = record.budgets()
+        self._known = self._known_passes()
+        self._deadline: float | None = None
 
     @property
     def begun_anew(self) -> list[int]:
@@ -143,24 +289,17 @@ class Runner:
             The record cannot be written; what it has is kept.
 
         """
-        deadline = None if seconds is None else self._clock() + seconds
+        self._deadline = None if seconds is None else self._clock() + seconds
         for trial in self._ended.values():
             self.listener.trial_known(trial)
-        known = self._known_passes()
-        self._allow(trials, from_pass=known)
-        while True:
-            if deadline is not None and self._clock() >= deadline:
-                self._allow(0, from_pass=max(known, self.scheduler.next_pass))
-            self._begin_trials()
-            if not self.scheduler.running and not self._budget_changes_later():
-                break
-            if interrupts.received is not None:
-                self._stop(interrupts.received)
-            results = self.engine.run_pass()
+        self._allow(trials, from_pass=self._known)
+        for results in passes(self.engine, interrupts, begin=self._begin_pass, stop=self._stop):
             self._end_pass(results)
         self.checkpoints.forget()
         if self.scheduler.finished >= trials:
-            return f"{trials} of {trials} trials finished"
+            if self.scheduler.finished == trials:
+                return f"{trials} of {trials} trials finished"
+            return f"{self.scheduler.finished} trials finished, {trials} asked for"
         if self.scheduler.exhausted:
             return "the grid has no point left"
         return f"the time of {seconds:g} s is up"
@@ -198,11 +337,20 @@ class Runner:
 
     # Beginning
 
+    def _begin_pass(self) -> bool:
+        """Let trials begin with the next pass; return whether one is to be run."""
+        if self._deadline is not None and self._clock() >= self._deadline:
+            self._allow(0, from_pass=max(self._known, self.scheduler.next_pass))
+        self._begin_trials()
+        return bool(self.scheduler.running) or self._budget_changes_later()
+
     def _begin_trials(self) -> None:
         with self.timings.part("sampling"):
             self._queue = None
             budget = self._budget(self.scheduler.next_pass)
-            for trial in self.scheduler.begin(budget, self._given):
+            begun = list(self.scheduler.begin(budget, self._given))
+        with self.timings.part("record"):
+            for trial in begun:
                 self._begin(trial)
         self._take_up()
 
@@ -249,17 +397,11 @@ class Runner:
             )
         if known.status != Status.RUNNING:
             return
-        training = Training(
-            hyperparameters=Hyperparameters(**trial.params),
-            epochs=self.config.epochs,
-            seed=self.config.training_seed,
-            number=known.number,
-            first_pass=trial.first_pass,
-        )
+        training = training_of(self.config, known)
         log = TrainingLog.begun(training, self.data, self.config.loss)
         if known.number not in self._progress:
             self.engine.start(known.number, training)
-        self._live[trial.index] = _Live(known.number, log, known.began)
+        self._live[trial.index] = _Live(known.number, log)
         self.listener.trial_began(known.number)
 
     # Passes
@@ -291,11 +433,8 @@ class Runner:
         result = results[live.number]
         if isinstance(result, Exception):
             return str(result)
-        live.log.record(result)
-        if live.log.wants_image(result.epoch):
-            with self.timings.part("figures"):
-                state = self.engine.states([live.number])[live.number]
-                live.log.take_image(state, result.epoch)
+        with self.timings.part("figures"):
+            record_epoch(live.log, result, self.engine, live.number)
         outcome = self._from_curves(live.log.curves, epoch)
         self.listener.epoch_ended(live.number, result.epoch, outcome.value)
         return outcome
@@ -335,56 +474,41 @@ class Runner:
             self._refuse(
                 self._begun[trial.index], "its checkpoint goes on after the pass that ends it"
             )
-        record = self._write_end(trial, live)
-        with self.timings.part("sampling"):
-            self.record.end(record)
+        ended = self._write_end(trial, live)
+        with self.timings.part("record"):
+            self.record.end(ended)
         self._begun.pop(trial.index)
-        self._ended[trial.index] = record
-        if record.trouble:
-            self.listener.warned(f"trial {record.number}: not all of its files: {record.trouble}")
-        self.mirror.update([record])
-        self.listener.trial_ended(record)
+        self._ended[trial.index] = ended
+        self.mirror.update([ended])
+        self.listener.trial_ended(ended)
 
     def _write_end(self, trial: Trial, live: _Live) -> TrialRecord:
         """Write the trial's files; return its end."""
-        digest, trouble = None, ""
+        digest = None
         if trial.status != Status.FAILED:
             state = self.engine.states([live.number])[live.number]
             self.engine.drop(live.number)
-            with self.timings.part("figures"):
+            with self.timings.part("record"):
                 classifier = live.log.classifier(state)
                 digest = classifier.digest
                 complete = trial.status == Status.COMPLETE
                 if complete:
                     live.log.measure(classifier)
                 if self.pending is not None:
-                    trouble = self._write_files(self.pending, live, classifier, figures=complete)
-        return TrialRecord(
-            number=live.number,
-            index=trial.index,
-            params=trial.params,
-            first_pass=trial.first_pass,
-            status=trial.status,
-            reason=trial.reason,
-            curves=live.log.curves,
-            times=live.log.times,
-            metrics=live.log.metrics,
-            weights_digest=digest,
-            environment=environment(),
-            trouble=trouble,
-            began=live.began,
-            ended=int(time.time() * 1000),
+                    self._write_files(self.pending, live, classifier, figures=complete)
+        return live.log.ended(
+            self._begun[trial.index], trial.status, reason=trial.reason, digest=digest
         )
 
     def _write_files(
         self, pending: Path, live: _Live, classifier: LinearClassifier, *, figures: bool
-    ) -> str:
+    ) -> None:
         folder = pending / f"trial-{live.number:03d}"
         title = f"{self.config.study} · trial {live.number:03d}"
         try:
-            return live.log.write_files(folder, classifier, title=title, figures=figures)
+            live.log.write_files(folder, classifier, title=title, figures=figures, draw=False)
         except OSError as error:
-            from sweep.disks import with_room
+            from sweep.io import with_room
 
             raise StoreUnreachableError(
                 f"{folder}: cannot be written: {with_room(str(error.strerror), folder)}; "
@@ -400,7 +524,7 @@ class Runner:
                 raise SweepError(
                     f"study {self.config.study!r}: {FAILURES} trials in a row failed, the last: "
                     f"{trial.reason}; narrow the space, e.g. --set learning_rate=1e-4:1e-2:log, "
-                    "and name a new study with --study"
+                    "and name a new study"
                 )
 
     # Interruptions
@@ -442,12 +566,12 @@ class Runner:
         counts = tally([*self._ended.values(), *self._begun.values()])
         raise InterruptedStudyError(
             f"study {self.config.study!r} stopped by {received.name}: {counts}; "
-            "the same command goes on from here",
+            f"`sweep run {self.config.study}` goes on from here",
             received,
         )
 
     def _refuse(self, trial: TrialRecord, why: str) -> NoReturn:
         raise SweepError(
             f"study {self.config.study!r}: trial {trial.number} cannot be replayed: {why}; was it "
-            "begun by another version of sweep? Use that one, or name a new study with --study"
+            "begun by another version of sweep? Use that one, or name a new study"
         )

@@ -25,8 +25,9 @@ import numpy as np
 from sweep.config import trial_seed
 from sweep.search.halving import BASELINE
 from sweep.search.trials import Status
-from sweep.space import BASELINES, Range
+from sweep.search_space import BASELINES, Range
 from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.losses import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +92,7 @@ class Coordinates:
             flip_probability=0,
         )
         decays = sum(rates.rate(epoch) for epoch in range(config.epochs))
-        share = 1 / self.classes if config.loss == "bce" else 1.0
+        share = 1 / self.classes if LOSSES[config.loss].mean_of_classes else 1.0
         return math.log10(share * self.rows / setting["batch_size"] * decays)
 
     def _allowed(self, setting: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -167,11 +168,11 @@ class Sampler:
         self.coordinates = Coordinates(config, rows, classes)
 
     def propose(
-        self, index: int, trials: Sequence[Trial], tell: Callable[[], optuna.Study]
+        self, index: int, trials: Sequence[Trial], observe: Callable[[], optuna.Study]
     ) -> dict[str, Any] | None:
         """Return the setting of the trial with this index; None where a grid has no point left.
 
-        `trials` are those that have begun; `tell` makes the study of `told`, once for a pass.
+        `trials` are those that have begun; `observe` returns `observed`, made once a pass.
         """
         config, space = self.config, self.config.space
         if index == BASELINE:
@@ -187,11 +188,11 @@ class Sampler:
             return space.at(points[config.sampler](index))
         if index < config.slots:
             return self.coordinates.at(self._halton(index))
-        study = tell()
+        study = observe()
         study.sampler = self._tpe(index)
         return self.coordinates.from_point(study.ask(self.coordinates.distributions).params)
 
-    def told(self, trials: Sequence[Trial], first_rung: int) -> optuna.Study:
+    def observed(self, trials: Sequence[Trial], first_rung: int) -> optuna.Study:
         """Return a study in memory of what TPE may learn from: all that has reached a rung.
 
         Running trials count as pruned where they stand. Otherwise Optuna takes them for bad ones,

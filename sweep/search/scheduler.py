@@ -78,8 +78,8 @@ class Scheduler:
         """
 
         @cache
-        def told() -> optuna.Study:
-            return self._sampler.told(self.trials, self._first_rung)
+        def observe() -> optuna.Study:
+            return self._sampler.observed(self.trials, self._first_rung)
 
         begun: list[Trial] = []
         running, finished = len(self.running), self.finished
@@ -87,7 +87,7 @@ class Scheduler:
             index = len(self.trials)
             params = dict(given(index) or {})
             if len(params) < len(self.config.space.axes):
-                proposed = self._sampler.propose(index, self.trials, told)
+                proposed = self._sampler.propose(index, self.trials, observe)
                 if proposed is None and not params:
                     self.exhausted = True
                     break

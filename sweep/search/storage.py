@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
-from sweep.databases import check_tables, make_whole
-from sweep.disks import with_room
 from sweep.errors import StoreUnreachableError, SweepError
+from sweep.io import check_tables, file_lock, make_whole, may_write, read_only, with_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from optuna.distributions import BaseDistribution
     from optuna.storages import BaseStorage, RDBStorage
+    from optuna.trial import FrozenTrial
 
     from sweep.workspace import Workspace
 
@@ -26,7 +26,7 @@ LOCK_TIMEOUT_SECONDS = 60
 
 def create_storage(workspace: Workspace) -> BaseStorage:
     """Open the store; make it if it is not there."""
-    with making_stores(workspace):
+    with locked(workspace, "initialize"):  # two processes at once leave both of them failing
         return _open(workspace)
 
 
@@ -40,30 +40,35 @@ def open_storage(workspace: Workspace) -> BaseStorage:
     return _open(workspace)
 
 
-def making_stores(workspace: Workspace) -> AbstractContextManager[None]:
-    """Let one process at a time make databases: two at once leave both of them failing."""
-    return locked(workspace, "making")
-
-
 @contextmanager
 def locked(workspace: Workspace, name: str) -> Iterator[None]:
     """Let one process at a time do in the working folder what `name` says."""
-    from filelock import FileLock
-
     folder, path = workspace.folder, workspace.lock(name)
-    lock = FileLock(path)
-    try:
-        folder.mkdir(exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        what = f"{path}: cannot be locked" if folder.is_dir() else f"{folder}/ cannot be made"
-        raise SweepError(
-            f"{what}: {error.strerror}; change to a folder you may write to"
-        ) from error
-    try:
+    with ExitStack() as held:
+        try:
+            folder.mkdir(exist_ok=True)
+            held.enter_context(file_lock(path))
+        except OSError as error:
+            what = f"{path}: cannot be locked" if folder.is_dir() else f"{folder}/ cannot be made"
+            raise SweepError(
+                f"{what}: {error.strerror}; change to a folder you may write to"
+            ) from error
         yield
-    finally:
-        lock.release()
+
+
+def add_trial(storage: BaseStorage, study: str, trial: FrozenTrial) -> int:
+    """Add a trial as it is; return its number.
+
+    `Study.add_trial` keeps the number to itself, and to find it all trials have to be read.
+    """
+    study_id = storage.get_study_id_from_name(study)
+    trial_id = storage.create_new_trial(study_id, template_trial=trial)
+    return storage.get_trial_number_from_id(trial_id)
+
+
+def read_trial(storage: BaseStorage, study: str, number: int) -> FrozenTrial:
+    """Read one trial; `Study.get_trials` reads all that have not ended."""
+    return storage.get_trial(_trial_id(storage, study, number))
 
 
 def set_trial_attribute(
@@ -128,7 +133,7 @@ def _open(workspace: Workspace) -> BaseStorage:
     try:
         with reaching_store(workspace):
             if path.is_file():
-                with suppress(sqlite3.DatabaseError):  # whoever opens it says so better
+                with suppress(sqlite3.DatabaseError, OSError):  # whoever opens it says so better
                     check_tables(path, "studies")
             make_whole(path, lambda partial: _connect(partial).engine.dispose())
             return _connect(path)
@@ -140,21 +145,27 @@ def _open(workspace: Workspace) -> BaseStorage:
 
 
 def _connect(path: Path) -> RDBStorage:
-    """Open a database in which no process loses a write, whatever its folder is called."""
+    """Open a database in which no process loses a write, whatever its folder is called.
+
+    Where nothing may be written, it is read.
+    """
     from optuna.storages import RDBStorage
 
-    address = str(path.absolute())
+    writable = not path.exists() or (may_write(path.parent) and os.access(path, os.W_OK))
+    address = path.absolute().as_uri() if writable else read_only(path)
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
             address,
+            uri=True,
             timeout=LOCK_TIMEOUT_SECONDS,
             # A transaction that reads first and then finds another's write would fail.
             isolation_level="IMMEDIATE",
             check_same_thread=False,
         )
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
+        if writable:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
         return connection
 
     return RDBStorage("sqlite://", engine_kwargs={"creator": connect})

@@ -6,31 +6,39 @@ import math
 import re
 import shutil
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from sweep.curves import append, final_metrics, new_curves, point
-from sweep.disks import NO_ROOM
-from sweep.search.weight_images import EPOCHS, WeightImages
+from sweep.environment import environment
+from sweep.io import NO_ROOM
+from sweep.tracking import CLASSIFIER
 from sweep_model.classifier import LinearClassifier
 from sweep_model.losses import LOSSES
 from sweep_model.metrics import per_class_accuracy
+from sweep_model.npz import ABOUT, pack, read_arrays, unpack, write_arrays
 from sweep_model.preprocessing import MirrorBasis
 from sweep_model.rng import initial_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
+    from PIL.Image import Image
 
     from sweep.curves import Curves
     from sweep.data import Prepared
-    from sweep_model.arrays import Floats
+    from sweep.search.trials import Status, TrialRecord
+    from sweep_model import Floats
     from sweep_model.hyperparameters import Hyperparameters
     from sweep_model.panels import LaneState
     from sweep_model.training import EpochResult, Training
 
+
 LEARNING_RATE = "train/learning_rate"
-CLASSIFIER_FILE = "classifier.npz"
-CLASSIFIER_FOLDER = "classifier"
 MANY_CLASSES = 100
 """With more classes their accuracies are not recorded one by one."""
 
@@ -75,7 +83,7 @@ class TrainingLog:
 
     def wants_image(self, epoch: int) -> bool:
         """Whether the weights after an epoch are kept as an image."""
-        return self.images is not None and epoch in EPOCHS
+        return self.images is not None and epoch in IMAGE_EPOCHS
 
     def record(self, result: EpochResult) -> None:
         """Take in one epoch."""
@@ -118,13 +126,40 @@ class TrainingLog:
             if not math.isnan(share)  # a class without validation rows
         }
 
+    def ended(
+        self,
+        trial: TrialRecord,
+        status: Status,
+        *,
+        reason: str = "",
+        digest: str | None = None,
+    ) -> TrialRecord:
+        """Return the trial as it ends now, with all that was measured."""
+        return replace(
+            trial,
+            status=status,
+            reason=reason,
+            curves=self.curves,
+            times=self.times,
+            metrics=self.metrics,
+            weights_digest=digest,
+            environment=environment(),
+            ended=int(time.time() * 1000),
+        )
+
     def write_files(
-        self, folder: Path, classifier: LinearClassifier, *, title: str, figures: bool
+        self,
+        folder: Path,
+        classifier: LinearClassifier,
+        *,
+        title: str,
+        figures: bool,
+        draw: bool = True,
     ) -> str:
         """Write what becomes the run's artifacts, whole or not at all; return what went wrong.
 
         With `figures` all images of the weights and the figures, else the last image alone, which
-        stands for the last epoch of the study, too.
+        stands for the last epoch of the study, too. Without `draw` they wait for `draw_files`.
 
         Raises
         ------
@@ -134,45 +169,90 @@ class TrainingLog:
         """
         partial = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        (partial / CLASSIFIER_FOLDER).mkdir(parents=True)
-        classifier.save(partial / CLASSIFIER_FOLDER / CLASSIFIER_FILE)
-        trouble = ""
-        try:
-            self._draw(partial, classifier, title=title, figures=figures)
-        except Exception as error:  # a figure must not end a study
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
-                raise  # it is there when the trial ends again
-            trouble = f"{type(error).__name__}: {error}"
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-        return trouble
-
-    def _draw(
-        self, folder: Path, classifier: LinearClassifier, *, title: str, figures: bool
-    ) -> None:
-        from sweep.figures.curves import curves_figure
-        from sweep.figures.weights import weights_figure
-        from sweep.tracking.images import write_figure, write_image
-
+        path = partial / CLASSIFIER
+        path.parent.mkdir(parents=True)
+        classifier.save(path)
         if self.images is not None:
             self.images.take(classifier.weights, self.epoch)
-            steps = {epoch: epoch for epoch in self.images.steps}
-            if not figures:  # the dashboard's slider stands at the last epoch of complete trials
-                steps = dict.fromkeys((self.epoch, self.training.epochs), self.epoch)
-            for step, epoch in steps.items():
-                write_image(folder, self.images.draw(epoch), "weights", step)
-        if not figures:
-            return
-        write_figure(folder / "figures/curves.png", curves_figure(self.curves, title=title))
-        if classifier.image_shape is not None:
-            figure = weights_figure(
-                classifier.weights,
-                classifier.class_names,
-                classifier.image_shape,
-                title=title,
-                limit=None if self.images is None else self.images.limit,
-            )
-            write_figure(folder / "figures/class_weights.png", figure)
+        images = {} if self.images is None else self.images.state()
+        about = {
+            "title": title,
+            "figures": figures,
+            "epochs": self.training.epochs,
+            "curves": self.curves,
+            "images": sorted(images),
+        }
+        write_arrays(_drawing(folder), {ABOUT: pack(about), **images})
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        return draw_files(folder) if draw else ""
+
+
+def draw_files(folder: Path) -> str:
+    """Draw what waits to be drawn of a training's files; return what went wrong.
+
+    Raises
+    ------
+    OSError
+        The disk is full: it waits on.
+
+    """
+    from sweep.plots import DRAWING
+
+    waiting, trouble = _drawing(folder), ""
+    if not waiting.exists():
+        return ""
+    try:
+        arrays = read_arrays(waiting)
+        with DRAWING:
+            _draw(folder, unpack(arrays), arrays)
+    except Exception as error:  # a figure must not end a study
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
+        trouble = f"{type(error).__name__}: {error}"
+    waiting.unlink(missing_ok=True)
+    return trouble
+
+
+def remove_files(folder: Path) -> None:
+    """Remove what `write_files` wrote."""
+    shutil.rmtree(folder, ignore_errors=True)
+    _drawing(folder).unlink(missing_ok=True)
+
+
+def _drawing(folder: Path) -> Path:
+    return folder.with_name(f"drawing-{folder.name}.npz")
+
+
+def _draw(
+    folder: Path, about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[np.generic]]
+) -> None:
+    from sweep.plots import curves_figure, weights_figure
+    from sweep.tracking import write_figure, write_image
+
+    classifier, curves = LinearClassifier.load(folder / CLASSIFIER), about["curves"]
+    epochs, limit = len(curves["val/loss"]), None
+    if classifier.image_shape is not None:
+        state = {name: arrays[name] for name in about["images"]}
+        images = WeightImages.restored(classifier.class_names, classifier.image_shape, state)
+        steps, limit = {epoch: epoch for epoch in images.steps}, images.limit
+        if not about["figures"]:  # the dashboard's slider stands at the last epoch of complete ones
+            steps = dict.fromkeys((epochs, about["epochs"]), epochs)
+        for step, epoch in steps.items():
+            write_image(folder, images.draw(epoch), "weights", step)
+    if not about["figures"]:
+        return
+    title = about["title"]
+    write_figure(folder / "figures/curves.png", curves_figure(curves, title=title))
+    if classifier.image_shape is not None:
+        figure = weights_figure(
+            classifier.weights,
+            classifier.class_names,
+            classifier.image_shape,
+            title=title,
+            limit=limit,
+        )
+        write_figure(folder / "figures/class_weights.png", figure)
 
 
 def parameters(
@@ -194,3 +274,90 @@ def parameters(
 def metric_name(text: str) -> str:
     """Return `text` with what MLflow does not take in a metric's name replaced by `_`."""
     return re.sub(r"[^\w. -]", "_", text)[:80]
+
+
+CODES: Final = 127
+IMAGE_EPOCHS: Final = frozenset({0, 1, 3, 10, 30, 100, 300, 1000})
+"""After which the weights are kept as an image; the page's slider begins at the start."""
+HEADROOM: Final = 2.0
+"""What is kept reaches to twice the limit: of normal weights one in 10^8 lies beyond."""
+
+
+class WeightImages:
+    """Keeps the weights of one training at some epochs, and draws them when their scale is known.
+
+    The largest limit of them counts (see `colour_limit`). The weights that it starts
+    from count only until there are others: they are noise, often larger than all that is learnt.
+    One byte is kept of each weight, so that fifty trainings on CIFAR-10 keep some 10 MB, and every
+    image is drawn from that: it does not depend on when. A colour is off by at most 2 of 255 steps;
+    on a smaller scale, which only the start can have, by as many more as that is smaller. Weights
+    beyond twice their limit are drawn as twice their limit.
+
+    Parameters
+    ----------
+    class_names
+        One for each class.
+    image_shape
+        Channels, height, width.
+
+    """
+
+    def __init__(self, class_names: Sequence[str], image_shape: tuple[int, int, int]) -> None:
+        self.class_names = tuple(class_names)
+        self.image_shape = image_shape
+        self._codes: dict[int, npt.NDArray[np.int8]] = {}
+        self._limits: dict[int, float] = {}
+        """Of each step alone."""
+
+    @property
+    def limit(self) -> float | None:
+        """The size of weight with the full colour in all images so far; None before the first."""
+        trained = [limit for step, limit in self._limits.items() if step > 0]
+        return max(trained or self._limits.values(), default=None)
+
+    def take(self, weights: Floats, step: int) -> None:
+        """Keep the weights (k, d) after epoch `step`, 0 before the first."""
+        from sweep.plots import colour_limit, weight_values
+
+        values = weight_values(weights, self.image_shape)
+        self._limits[step] = own = colour_limit(values)
+        shares = np.nan_to_num(np.clip(values / (HEADROOM * own), -1, 1), nan=0.0)
+        self._codes[step] = np.rint(CODES * shares).astype(np.int8)
+
+    def draw(self, step: int) -> Image:
+        """Draw what was kept of a step, on the scale that is known by now."""
+        from sweep.plots import weights_montage
+
+        limit = self.limit
+        assert limit is not None  # noqa: S101 - `take` has told one
+        values = self._codes[step] * np.float64(HEADROOM * self._limits[step] / CODES)
+        return weights_montage(values, self.class_names, limit=limit)
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that were kept."""
+        return list(self._codes)
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return what a training that goes on needs to draw the same pixels, as plain arrays."""
+        steps = list(self._codes)
+        shape = (0,) if not steps else self._codes[steps[0]].shape
+        return {
+            "steps": np.array(steps, np.int64),
+            "codes": np.array(list(self._codes.values()), np.int8).reshape(len(steps), *shape),
+            "limits": np.array([self._limits[step] for step in steps], np.float64),
+        }
+
+    @classmethod
+    def restored(
+        cls,
+        class_names: Sequence[str],
+        image_shape: tuple[int, int, int],
+        state: Mapping[str, npt.NDArray[np.generic]],
+    ) -> WeightImages:
+        """Return the images as they were when `state` was asked for."""
+        images = cls(class_names, image_shape)
+        steps = [int(step) for step in state["steps"].tolist()]
+        images._codes = dict(zip(steps, state["codes"].astype(np.int8), strict=True))
+        images._limits = dict(zip(steps, state["limits"].tolist(), strict=True))
+        return images

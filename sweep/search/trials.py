@@ -164,13 +164,35 @@ def describe(trial: TrialRecord) -> dict[str, Any]:
         "reason": trial.reason,
         "epochs": trial.epochs,
         **{
-            metric: known(trial.last(metric))
+            metric: nan_to_none(trial.last(metric))
             for metric in ("val/accuracy", "val/loss", "train/accuracy")
         },
         **trial.params,
     }
 
 
-def known(value: float) -> float | None:
+def nan_to_none(value: float) -> float | None:
     """Return a number, or None for NaN, which JSON does not have."""
     return None if value != value else value  # noqa: PLR0124 - NaN is not equal to itself
+
+
+class Listener:
+    """Receives the events of a study, in order; this one keeps silent."""
+
+    def trial_began(self, number: int) -> None:
+        """Trial `number` is about to train."""
+
+    def epoch_ended(self, number: int, epoch: int, value: float) -> None:
+        """The objective's value after `epoch`, counted from 1."""
+
+    def trial_known(self, trial: TrialRecord) -> None:
+        """An earlier run of the study has ended a trial."""
+
+    def trial_ended(self, trial: TrialRecord) -> None:
+        """A trial ended."""
+
+    def pass_ended(self, training: int) -> None:
+        """Every trial has trained for one more epoch; `training` of them go on."""
+
+    def warned(self, text: str) -> None:
+        """Something went wrong that does not end the study."""

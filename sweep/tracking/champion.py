@@ -6,15 +6,57 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.disks import scratch_folder
+from sweep.errors import StoreUnreachableError, SweepError
+from sweep.io import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sweep.tracking.tracker import Tracker
+    from sweep.tracking.client import Tracker
     from sweep_model.classifier import LinearClassifier
 
 ALIAS = "champion"
+CLASSIFIER = "classifier/classifier.npz"
+"""Where a run keeps its weights, among its artifacts."""
+
+
+class ClassifierGoneError(SweepError):
+    """No run has the weights."""
+
+
+def download_classifier(tracker: Tracker, digest: str) -> LinearClassifier:
+    """Return the classifier with this digest from whichever run has it.
+
+    Raises
+    ------
+    ClassifierGoneError
+        None has; the message says in a phrase why.
+
+    """
+    reason = "no run in MLflow has them"
+    for run in tracker.runs(weights_digest=digest):
+        try:
+            classifier = _download(tracker, run.info.run_id)
+        except StoreUnreachableError:
+            raise
+        except (SweepError, ValueError) as error:
+            reason = str(error)
+            continue
+        if classifier.digest == digest:
+            return classifier
+        reason = f"run {run.info.run_id} has others, of digest {classifier.digest[:12]}"
+    raise ClassifierGoneError(reason)
+
+
+def _download(tracker: Tracker, run_id: str) -> LinearClassifier:
+    from sweep_model.classifier import LinearClassifier
+
+    folder = CLASSIFIER.rpartition("/")[0]
+    with scratch_folder() as scratch, tracker.reaching():
+        if CLASSIFIER not in {item.path for item in tracker.client.list_artifacts(run_id, folder)}:
+            raise SweepError(f"run {run_id} has no {CLASSIFIER}")
+        path = tracker.client.download_artifacts(run_id, CLASSIFIER, str(scratch))
+        return LinearClassifier.load(Path(path))
 
 
 def champion_run(tracker: Tracker, name: str) -> str | None:
@@ -33,8 +75,8 @@ def champion_run(tracker: Tracker, name: str) -> str | None:
 def model_name(tracker: Tracker, tags: Mapping[str, str]) -> str:
     """Return what the study's model is registered as: its name, unless a namesake's has that."""
     with tracker.reaching():
-        found = tracker.client.search_registered_models(f"name = '{tags['study']}'")
-    if found and found[0].tags.get("sweep.study_id") != tags["study_id"]:
+        models = tracker.client.search_registered_models(f"name = '{tags['study']}'")
+    if models and models[0].tags.get("sweep.study_id") != tags["study_id"]:
         return f"{tags['study']}-{tags['study_id'][:8]}"
     return tags["study"]
 
@@ -84,6 +126,7 @@ def _save(classifier: LinearClassifier, folder: Path) -> None:
 
     classes, features = classifier.weights.shape
     float32 = np.dtype(np.float32)
+    raw = float32 if classifier.standardiser.fits_float32 else np.dtype(np.float64)
     path = folder / "classifier.npz"
     classifier.save(path)
     mlflow.pyfunc.save_model(
@@ -93,7 +136,7 @@ def _save(classifier: LinearClassifier, folder: Path) -> None:
         code_paths=[str(Path(sweep_model.__file__).parent)],
         signature=ModelSignature(
             # Without names: a named one reaches the model as a dictionary of arrays.
-            inputs=Schema([TensorSpec(float32, (-1, features))]),
+            inputs=Schema([TensorSpec(raw, (-1, features))]),
             outputs=Schema([TensorSpec(float32, (-1, classes))]),
         ),
         pip_requirements=[f"numpy=={np.__version__}"],

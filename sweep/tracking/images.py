@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from PIL.Image import Resampling
 
+from sweep.tracking.undocumented import image_name
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-    from sweep.figures.weight_colours import Pixels
+    from sweep.plots import Pixels
 
-LOGGED_IMAGES: Final = "mlflow.loggedImages"
-"""The tag that makes the UI look for images at all."""
 PREVIEW: Final = 304
 """The longer side of the image that the UI shows before one asks for the large one, in pixels."""
 
@@ -32,9 +32,7 @@ def png(image: Image) -> bytes:
 def write_image(folder: Path, image: Image, key: str, step: int) -> None:
     """Write below a folder what `MlflowClient.log_image(image, key=key, step=step)` would log.
 
-    That call encodes as small as can be and talks to the store three times for each image: 20 ms,
-    seven times in a trial. An image of the same step has the same name: it takes the place of an
-    earlier one.
+    An image of the same step has the same name: it takes the place of an earlier one.
 
     Parameters
     ----------
@@ -50,7 +48,7 @@ def write_image(folder: Path, image: Image, key: str, step: int) -> None:
 
     """
     identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{key} {step}")
-    stem = folder / f"images/{key}+step+{step}+timestamp+{step}+{identity}"
+    stem = folder / image_name(key, step, identity)
     stem.parent.mkdir(parents=True, exist_ok=True)
     stem.with_name(f"{stem.name}.png").write_bytes(png(image))
     stem.with_name(f"{stem.name}+compressed.webp").write_bytes(_preview(image))

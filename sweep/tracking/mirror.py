@@ -7,33 +7,38 @@ twice changes nothing. A run that has all of its state has the tag `sweep.comple
 
 from __future__ import annotations
 
+import getpass
 import shutil
+import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from sweep.errors import StoreUnreachableError, SweepError
-from sweep.tracking.images import LOGGED_IMAGES
-from sweep.tracking.tracker import NOTE
+from sweep.tracking.client import NOTE
+from sweep.tracking.undocumented import LOGGED_IMAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from sweep.tracking.tracker import Tracker
+    from sweep.tracking.client import Tracker
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 KEY = "sweep.run_key"
 """The tag by which a run is found again: one run of the experiment has it."""
 COMPLETE = "sweep.complete"
 PARENT = "mlflow.parentRunId"
-BATCH = 900
-"""MLflow takes at most 1,000 metrics in a call, and 100 parameters or tags."""
-SMALL_BATCH = 90
+BATCH, SMALL_BATCH = 800, 100
+"""MLflow takes at most 1,000 values in a call, of them 100 parameters and 100 tags."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 """Seconds between attempts to reach a store that is away."""
-LAST_PATIENCE = 20.0
+CLOSE_SECONDS = 20.0
 """How long a run of a study waits at its end for a store that is away."""
 
 
@@ -80,6 +85,34 @@ class RunState:
     complete: bool = False
 
 
+class AnyMirror(Protocol):
+    """A `Mirror`, here or in another process."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the store was yet to be made."""
+
+    def connect(self) -> None:
+        """Wait until the store has answered."""
+
+    def complete(self, *, study: str, study_id: str) -> set[str]:
+        """Read the runs of a study; return the keys of those that need nothing more."""
+
+    def run_id(self, key: str) -> str | None:
+        """Return MLflow's id of a run; None where it has none."""
+
+    def discard(self, key: str) -> None:
+        """Delete a run that has points, where they will be measured again at other times."""
+
+    def update(self, state: RunState) -> str:
+        """Let MLflow know of a state; return the run's id."""
+
+    def call(
+        self, function: Callable[Concatenate[Tracker, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return what a function says of the tracker."""
+
+
 class Mirror:
     """Sends states to the experiment of one tracker; one thread at a time.
 
@@ -93,25 +126,44 @@ class Mirror:
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
         self._ids: dict[str, str] = {}
+        self._all_known = False
         self._given: set[str] = set()
         self._sent: dict[str, int] = {}
-        self._told: dict[str, dict[str, str]] = {}
+        self._sent_tags: dict[str, dict[str, str]] = {}
         self._status: dict[str, str] = {}
 
-    def complete(self, **tags: object) -> set[str]:
-        """Return the keys of the runs with these tags that need nothing more."""
-        runs = self.tracker.runs(complete=True, **tags)
-        found = {run.data.tags[KEY]: run.info.run_id for run in runs if KEY in run.data.tags}
-        self._ids |= found
-        return set(found)
+    is_new = False
+
+    def connect(self) -> None:
+        """Do nothing: the tracker is connected."""
+
+    def call(
+        self, function: Callable[Concatenate[Tracker, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return what a function says of the tracker."""
+        return self.tracker.call(function, *args, **kwargs)
+
+    def complete(self, *, study: str, study_id: str) -> set[str]:
+        """Read the runs of a study; return the keys of those that need nothing more.
+
+        From now on only this mirror makes runs of the study: an unknown key has none.
+        """
+        runs = {
+            run.data.tags.get(KEY): run
+            for run in reversed(self.tracker.runs(study=study, study_id=study_id))
+        }
+        self._ids |= {key: run.info.run_id for key, run in runs.items() if key is not None}
+        self._status |= {key: run.info.status for key, run in runs.items() if key is not None}
+        self._all_known = True
+        return {key for key, run in runs.items() if key is not None and COMPLETE in run.data.tags}
 
     def run_id(self, key: str) -> str | None:
         """Return MLflow's id of a run; None where it has none."""
-        if key not in self._ids:
-            found = self.tracker.runs(run_key=key)
-            if found:
-                self._ids[key] = found[0].info.run_id
-                self._status[key] = found[0].info.status
+        if key not in self._ids and not self._all_known:
+            runs = self.tracker.runs(run_key=key)
+            if runs:
+                self._ids[key] = runs[0].info.run_id
+                self._status[key] = runs[0].info.status
         return self._ids.get(key)
 
     def discard(self, key: str) -> None:
@@ -135,11 +187,11 @@ class Mirror:
             The store did not take all of it; what it took does no harm when it is sent again.
 
         """
-        known = state.key in self._ids
+        existing = state.key in self._ids
         try:
             return self._update(state)
         except StoreUnreachableError:
-            if not known or self.run_id_lives(state.key):
+            if not existing or self.run_id_lives(state.key):
                 raise
             self._forget(state.key)
             return self._update(state)
@@ -157,18 +209,16 @@ class Mirror:
         return bool(run.info.lifecycle_stage == "active")
 
     def _forget(self, key: str) -> None:
-        for known in (self._ids, self._sent, self._told, self._status):
-            known.pop(key, None)
+        for kept in (self._ids, self._sent, self._sent_tags, self._status):
+            kept.pop(key, None)
         self._given.discard(key)
 
     def _update(self, state: RunState) -> str:
         run_id = self.run_id(state.key) or self._create(state)
         with self.tracker.reaching():
-            self._send_given(run_id, state)
-            self._send_points(run_id, state)
+            self._send_values(run_id, state)
             if state.files is not None and state.files.is_dir() and state.status != "RUNNING":
                 self._send_files(run_id, state.files)
-            self._send_tags(run_id, state)
             self._send_status(run_id, state)
             if state.complete:
                 self.tracker.client.set_tag(run_id, COMPLETE, "True")
@@ -187,57 +237,50 @@ class Mirror:
             )
         self._ids[state.key] = run.info.run_id
         self._status[state.key] = run.info.status
-        self._told[state.key] = tags
+        self._sent_tags[state.key] = tags
         return str(run.info.run_id)
-
-    def _send_given(self, run_id: str, state: RunState) -> None:
-        """Send what does not change: parameters and inputs."""
-        from mlflow.entities import Param
-
-        if state.key in self._given:
-            return
-        parameters = [Param(key, str(value)) for key, value in state.parameters.items()]
-        for start in range(0, len(parameters), SMALL_BATCH):
-            batch = parameters[start : start + SMALL_BATCH]
-            self.tracker.client.log_batch(run_id, params=batch, synchronous=True)
-        if state.inputs:
-            self.tracker.client.log_inputs(run_id, datasets=_datasets(state.inputs))
-        self._given.add(state.key)
-
-    def _send_points(self, run_id: str, state: RunState) -> None:
-        from mlflow.entities import Metric
-
-        first = self._sent.get(state.key, 0)
-        points = [
-            Metric(name, float(value), state.times[first + i], first + i + 1)
-            for name, values in state.curves.items()
-            for i, value in enumerate(values[first : len(state.times)])
-            if value is not None
-        ]
-        if state.ended is not None:
-            points += [Metric(n, float(v), state.ended, 0) for n, v in state.metrics.items()]
-        for start in range(0, len(points), BATCH):
-            batch = points[start : start + BATCH]
-            self.tracker.client.log_batch(run_id, metrics=batch, synchronous=True)
-        self._sent[state.key] = len(state.times)
 
     def _tags(self, state: RunState) -> dict[str, str]:
         tags = {f"sweep.{name}": str(value) for name, value in state.tags.items()}
         if state.note:
             tags[NOTE] = state.note
+        if state.files is not None and (state.files / "images").is_dir():
+            tags[LOGGED_IMAGES] = "True"
         parent = None if state.parent is None else self.run_id(state.parent)
         return tags if parent is None else {**tags, PARENT: parent}
 
-    def _send_tags(self, run_id: str, state: RunState) -> None:
-        from mlflow.entities import RunTag
+    def _send_values(self, run_id: str, state: RunState) -> None:
+        """Send parameters, points and tags that the run lacks, as few times as MLflow allows."""
+        from mlflow.entities import Metric, Param, RunTag
 
-        tags = self._tags(state)
-        told = self._told.setdefault(state.key, {})
-        fresh = [RunTag(name, value) for name, value in tags.items() if told.get(name) != value]
-        for start in range(0, len(fresh), SMALL_BATCH):
-            batch = fresh[start : start + SMALL_BATCH]
-            self.tracker.client.log_batch(run_id, tags=batch, synchronous=True)
-        told |= tags
+        client, tags = self.tracker.client, self._tags(state)
+        before = self._sent_tags.get(state.key, {})
+        given, first = state.key in self._given, self._sent.get(state.key, 0)
+        values = {} if given else state.parameters
+        parameters = [Param(key, str(value)) for key, value in values.items()]
+        points = [
+            Metric(name, float(value), state.times[first + i], first + i + 1)
+            for name, curve in state.curves.items()
+            for i, value in enumerate(curve[first : len(state.times)])
+            if value is not None
+        ]
+        if state.ended is not None:
+            points += [Metric(n, float(v), state.ended, 0) for n, v in state.metrics.items()]
+        fresh = [RunTag(name, value) for name, value in tags.items() if before.get(name) != value]
+        while parameters or points or fresh:
+            client.log_batch(
+                run_id,
+                points[:BATCH],
+                parameters[:SMALL_BATCH],
+                fresh[:SMALL_BATCH],
+                synchronous=True,
+            )
+            del points[:BATCH], parameters[:SMALL_BATCH], fresh[:SMALL_BATCH]
+        if state.inputs and not given:
+            client.log_inputs(run_id, datasets=_datasets(state.inputs))
+        self._given.add(state.key)
+        self._sent[state.key] = len(state.times)
+        self._sent_tags[state.key] = before | tags
 
     def _send_status(self, run_id: str, state: RunState) -> None:
         if self._status.get(state.key) == state.status:
@@ -255,8 +298,6 @@ class Mirror:
             self.tracker.client.log_artifacts(run_id, str(files))
         except OSError as error:  # of the store's disk, or of the folder
             raise MlflowException(str(error)) from error
-        if (files / "images").is_dir():
-            self.tracker.client.set_tag(run_id, LOGGED_IMAGES, "True")
 
 
 class BackgroundMirror:
@@ -271,14 +312,25 @@ class BackgroundMirror:
         Sends; nobody else uses it meanwhile.
     warned
         Told in a line when the store does not take a state, and when it has taken all of those.
+    first
+        Called on that thread before the first state is sent.
+    prepare
+        Called there before a state is sent; returns it, or another in its place.
     pause
         Seconds between the first two attempts.
 
     """
 
     def __init__(
-        self, mirror: Mirror, warned: Callable[[str], None], *, pause: float = FIRST_PAUSE
+        self,
+        mirror: AnyMirror,
+        warned: Callable[[str], None],
+        *,
+        first: Callable[[], None] = lambda: None,
+        prepare: Callable[[RunState], RunState] = lambda state: state,
+        pause: float = FIRST_PAUSE,
     ) -> None:
+        self._first, self._prepare = first, prepare
         self._mirror, self._warned, self._first_pause = mirror, warned, pause
         self._waiting: dict[str, RunState] = {}
         self._failing: set[str] = set()
@@ -293,34 +345,43 @@ class BackgroundMirror:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close(patience=0)
+        self.close(seconds=0)
 
     def update(self, states: Iterable[RunState]) -> None:
-        """Let MLflow know of states, soon; a run's later state takes the place of an earlier."""
+        """Let MLflow know of states, soon; a run's later state takes the place of an earlier.
+
+        A mistake of ours that ended the thread is raised here.
+        """
+        self._raise_broken()
         with self._changed:
             for state in states:
                 self._waiting.pop(state.key, None)  # so that the order is that of the last change
                 self._waiting[state.key] = state
             self._changed.notify()
 
-    def close(self, patience: float | None = None) -> list[RunState]:
+    def close(self, seconds: float | None = None) -> list[RunState]:
         """Send what waits, for so many seconds where the store is away; return what still waits.
 
-        Unless given, `LAST_PATIENCE`.
+        Unless given, `CLOSE_SECONDS`.
         """
         with self._changed:
-            patience = LAST_PATIENCE if patience is None else patience
-            self._deadline = time.monotonic() + patience
+            seconds = CLOSE_SECONDS if seconds is None else seconds
+            self._deadline = time.monotonic() + seconds
             self._closing = True
             self._changed.notify()
         self._thread.join()
-        if self._broken is not None:
-            broken, self._broken = self._broken, None
-            raise broken
+        self._raise_broken()
         return list(self._waiting.values())
+
+    def _raise_broken(self) -> None:
+        broken, self._broken = self._broken, None
+        if broken is not None:
+            raise broken
 
     def _run(self) -> None:
         try:
+            with suppress(SweepError):  # which sending says, too
+                self._first()
             self._send_all()
         except Exception as error:  # noqa: BLE001 - raised again where the study runs
             self._broken = error
@@ -329,7 +390,7 @@ class BackgroundMirror:
         pause = self._first_pause
         while (state := self._next()) is not None:
             try:
-                self._mirror.update(state)
+                self._mirror.update(self._prepare(state))
             except SweepError as error:
                 self._put_back(state, error)
                 if self._closing and time.monotonic() >= self._deadline:
@@ -372,10 +433,11 @@ class BackgroundMirror:
 
 @cache
 def _context() -> dict[str, str]:
-    """The tags that MLflow gives every run of this process: user, program, git commit."""
-    from mlflow.tracking.context.registry import resolve_tags
-
-    return dict(resolve_tags())
+    """The tags by which MLflow's pages show who made a run, and with which program."""
+    tags = {"mlflow.source.name": sys.argv[0], "mlflow.source.type": "LOCAL"}
+    with suppress(OSError, KeyError, ImportError):  # no such user in a container
+        tags["mlflow.user"] = getpass.getuser()
+    return tags
 
 
 def _datasets(inputs: Sequence[Mapping[str, str]]) -> list[Any]:

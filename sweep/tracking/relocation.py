@@ -24,7 +24,7 @@ COLUMNS = (
     ("model_versions", "storage_location"),
     ("model_versions", "source"),
 )
-"""The columns that hold absolute paths, in the schema of MLflow 3.17."""
+"""The columns that hold absolute paths, in the schemas of MLflow 3.17 and 3.18."""
 OURS = """
     SELECT DISTINCT artifact_location FROM experiments WHERE experiment_id IN (
         SELECT experiment_id FROM runs JOIN tags ON runs.run_uuid = tags.run_uuid
@@ -46,8 +46,8 @@ def artifact_folder(database: Path) -> Path:
 def relocate(database: Path) -> bool:
     """Correct the paths of a store whose folder was moved; return whether anything was written.
 
-    Only what lies below the old folder is corrected, in one transaction; the caller holds the lock
-    under which stores are made.
+    Only what lies below the old folder is corrected, in one transaction: also what others keep
+    there, as the experiment `Default`.
 
     Raises
     ------
@@ -55,35 +55,39 @@ def relocate(database: Path) -> bool:
         The tables are not as expected; nothing is written.
 
     """
-    new = artifact_folder(database).as_uri()
-    address = str(database.absolute())
-    with closing(sqlite3.connect(address, timeout=TIMEOUT_SECONDS)) as store:
+    new = artifact_folder(database)
+    with closing(sqlite3.connect(str(database.absolute()), timeout=TIMEOUT_SECONDS)) as store:
         columns = {
             table: {row[1] for row in store.execute(f"PRAGMA table_info({table})")}
             for table, _ in COLUMNS
         }
         if "artifact_location" not in columns["experiments"]:
             return False  # no store yet, or none of MLflow's
-        places = store.execute(OURS).fetchall()
-        moved = [place for (place,) in places if place != new and _lies_beside(place)]
+        places = [place for (place,) in store.execute(OURS)]
+        moved = [each for each in places if each != new.as_uri() and _lies_beside(each)]
         if not moved:
             return False
         missing = [f"{t}.{c}" for t, c in COLUMNS if c not in columns[t]]
         if missing:
             raise SweepError(
                 f"{database}: the folder was moved, and this version of MLflow has no "
-                f"{', '.join(missing)} to correct; move the folder back to {_folder_of(moved[0])}"
+                f"{', '.join(missing)} to correct; move the folder back to {_path(moved[0])}"
             )
         with store:
             store.execute("BEGIN IMMEDIATE")
             for old in moved:
-                for table, column in COLUMNS:
-                    store.execute(
-                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names of ours
-                        f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
-                        (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
-                    )
+                _replace(store, old.removesuffix("/artifacts"), new.parent.as_uri())
+                _replace(store, _path(old), str(new.parent))  # `Default`, if plain
     return True
+
+
+def _replace(store: sqlite3.Connection, old: str, new: str) -> None:
+    for table, column in COLUMNS:
+        store.execute(
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names of ours
+            f"WHERE substr({column}, 1, ?) = ?",
+            (new, len(old) + 1, len(old) + 1, f"{old}/"),
+        )
 
 
 def _lies_beside(place: str | None) -> bool:
@@ -91,5 +95,6 @@ def _lies_beside(place: str | None) -> bool:
     return place is not None and place.startswith("file:") and place.endswith("/artifacts")
 
 
-def _folder_of(place: str) -> str:
+def _path(place: str) -> str:
+    """Return the folder around the files of a place."""
     return url2pathname(urlsplit(place).path).removesuffix("/artifacts")

@@ -27,7 +27,7 @@ from sweep.config import (
     trial_seed,
 )
 from sweep.errors import SweepError
-from sweep.space import DEFAULT_SPACES, Choices
+from sweep.search_space import DEFAULT_SPACES, Choices
 
 BAD = [
     ({"loss": "hinge"}, "loss must be one of softmax, bce: got 'hinge'"),
@@ -96,7 +96,7 @@ def test_a_study_name_that_a_path_tag_or_page_could_trip_over_is_refused_in_a_sh
         with pytest.raises(SweepError) as refused:
             check_study_name(name)
         shown = name if len(name) < 81 else "x" * 77 + "..."
-        assert str(refused.value).endswith(f": got {shown!r}; choose another with --study")
+        assert str(refused.value).endswith(f": got {shown!r}; choose another")
         assert "\n" not in str(refused.value)
 
 
@@ -155,7 +155,7 @@ def test_a_config_of_another_version_is_said_to_be_so(make_config):
     record = make_config(study="old").record()
     without = {name: value for name, value in record.items() if name != "seed"}
     for other in ({**record, "added": 1}, without, {**record, "data": {"source": "digits"}}):
-        with pytest.raises(SweepError, match="'old': its config was recorded by another version"):
+        with pytest.raises(SweepError, match="'old': its config cannot be read"):
             StudyConfig.from_record(other)
 
 
@@ -214,3 +214,46 @@ def test_the_same_numbers_give_the_same_seeds(make_config):
     assert one.training_seed == again.training_seed
     assert one.fresh_seed(4) == again.fresh_seed(4)
     assert trial_seed(3, 4) == trial_seed(3, 4)
+
+
+def test_whole_numbers_are_whole_and_within_their_bounds(make_config):
+    low = {"epochs": 1, "seed": 0, "slots": 1, "eta": 2}
+    high = {"seed": MAX_SEED, "slots": MAX_SLOTS, "epochs": 10**9, "eta": 10**9}
+    for name, least in low.items():
+        for good in (least, high[name]):
+            assert getattr(make_config(**{name: good}), name) == good
+        for value in (2.5, 3.0, True, "3", None, math.nan, math.inf):
+            with pytest.raises(SweepError, match=f"{name} must be a whole number: got"):
+                make_config(**{name: value})
+        for value in [least - 1, *([high[name] + 1] if name in ("seed", "slots") else [])]:
+            with pytest.raises(SweepError, match=f"{name} must lie in .*got {value}"):
+                make_config(**{name: value})
+
+
+def test_words_and_lanes_are_among_those_that_there_are(make_config):
+    for name in ("loss", "sampler", "pruner", "objective", "train_curve"):
+        with pytest.raises(SweepError, match=f"{name} must be one of .*got 'other'"):
+            make_config(**{name: "other"})
+    for lanes in (0, 3, 16, 2.5, "4"):
+        with pytest.raises(SweepError, match="lanes must be one of 1, 2, 4, 8"):
+            make_config(lanes=lanes)
+
+
+def test_a_config_comes_back_from_its_record_as_json(make_config):
+    for changes in ({}, {"loss": "bce", "eta": 4, "sampler_arguments": {"multivariate": False}}):
+        config = make_config(**changes)
+        assert StudyConfig.from_record(json.loads(json.dumps(config.record()))) == config
+        assert config.differences(config) == []
+
+
+def test_a_record_of_another_version_is_refused_in_one_line(make_config):
+    record = make_config().record()
+    for bad in (
+        {**record, "lodgings": 3},
+        {name: value for name, value in record.items() if name != "slots"},
+        {**record, "data": {"source": "digits"}},
+        {**record, "data": None},
+        {**record, "space": {"l2": 0.1}},
+    ):
+        with pytest.raises(SweepError, match=r"tiny-softmax.*another version.*new study"):
+            StudyConfig.from_record(bad)

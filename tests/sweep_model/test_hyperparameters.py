@@ -1,5 +1,5 @@
 import math
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,17 +48,9 @@ def test_numpy_numbers_become_plain_ones():
     assert type(replace(GOOD, batch_size=np.int64(25)).batch_size) is int
 
 
-def test_nothing_can_be_changed_afterwards():
-    with pytest.raises(FrozenInstanceError):
-        GOOD.l2 = math.nan
-
-
 def test_the_rate_is_multiplied_by_the_decay_factor_after_each_period():
     halved = [GOOD.rate(epoch) for epoch in (0, 9, 10, 19, 20)]
     assert halved == [0.01, 0.01, 0.005, 0.005, 0.0025]
     tenfold = replace(GOOD, decay_period=1, decay_factor=0.1)
     assert [tenfold.rate(epoch) for epoch in range(3)] == pytest.approx([1e-2, 1e-3, 1e-4])
-
-
-def test_a_factor_of_one_never_decays():
     assert replace(GOOD, decay_factor=1).rate(10**6) == 0.01

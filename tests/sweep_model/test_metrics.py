@@ -34,13 +34,10 @@ def test_the_accuracy_of_a_class_is_its_recall(predicted, labels):
     np.testing.assert_array_equal(per_class_accuracy(predicted, labels, 4), recall)
 
 
-def test_an_absent_class_has_no_accuracy():
+def test_rows_of_the_confusion_are_true_classes_and_an_absent_class_has_no_accuracy():
+    assert confusion(np.array([1]), np.array([0]), 2).tolist() == [[0, 1], [0, 0]]
     ours = per_class_accuracy(np.array([0, 2]), np.array([0, 0]), 3)
     np.testing.assert_array_equal(ours, [0.5, np.nan, np.nan])
-
-
-def test_rows_of_the_confusion_are_true_classes():
-    assert confusion(np.array([1]), np.array([0]), 2).tolist() == [[0, 1], [0, 0]]
 
 
 def test_accuracy_needs_one_prediction_per_label_and_at_least_one():
@@ -69,14 +66,12 @@ def test_an_edge_belongs_to_the_bin_below_and_zero_to_the_first():
 
 
 @given(PROBABILITIES, FOUR, st.integers(1, 30))
-def test_no_row_is_lost_and_the_error_is_a_fraction(probabilities, labels, bins):
+def test_no_row_is_lost_and_with_one_bin_the_error_is_the_gap_between_the_means(
+    probabilities, labels, bins
+):
     sorted_rows = calibration_bins(probabilities, labels, bins=bins)
     assert sorted_rows.counts.sum() == 20
     assert 0 <= expected_calibration_error(sorted_rows) <= 1
-
-
-@given(PROBABILITIES, FOUR)
-def test_with_one_bin_the_error_is_the_gap_between_the_means(probabilities, labels):
     confidence = probabilities.max(axis=1).mean()
     gap = abs(confidence - accuracy(probabilities.argmax(axis=1), labels))
     error = expected_calibration_error(calibration_bins(probabilities, labels, bins=1))

@@ -1,4 +1,3 @@
-import itertools
 import math
 from dataclasses import replace
 
@@ -135,38 +134,6 @@ def test_it_equals_the_definitions_in_float64(run, rows, loss):
             np.testing.assert_allclose(bias, expected_bias, rtol=1e-4, atol=1e-5)
 
 
-@both_losses
-def test_a_short_last_batch_counts_with_its_own_size(run, rows, loss):
-    training = changed(batch_size=39, flip_probability=0, epochs=1)
-    ((_, found_weights, found_bias),) = run(training, loss=loss)
-    weights, bias = initial_weights(3, CLASSES, 6), np.zeros(CLASSES, np.float32)
-    order = row_order(3, 0, 40)
-    for batch in (order[:39], order[39:]):
-        down_weights, down_bias = gradient(
-            weights, bias, rows.rows[batch], rows.labels[batch], l2=SETTING.l2, loss=loss
-        )
-        weights, bias = weights - 0.5 * down_weights, bias - 0.5 * down_bias
-    np.testing.assert_array_equal(found_weights, weights)
-    np.testing.assert_array_equal(found_bias, bias)
-
-
-def test_rows_of_weight_0_are_as_good_as_absent(run, rows):
-    # In one batch of all rows their order does not matter, but for roundings.
-    counts = (np.arange(40) % 3 > 0).astype(np.float64)
-    fewer = Rows(rows.rows[counts > 0], rows.labels[counts > 0])
-    weighted = changed(batch_size=40, flip_probability=0, row_weights=counts)
-    _, weights, bias = run(weighted)[-1]
-    _, expected, expected_bias = run(replace(weighted, row_weights=None), rows=fewer)[-1]
-    np.testing.assert_allclose(weights, expected, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(bias, expected_bias, rtol=1e-4, atol=1e-6)
-
-
-def test_a_batch_of_weight_0_makes_no_step_not_even_that_of_l2(run):
-    _, weights, bias = run(changed(l2=0.1, row_weights=np.zeros(40)))[-1]
-    np.testing.assert_array_equal(weights, initial_weights(3, CLASSES, 6))
-    assert not bias.any()
-
-
 TO_THE_END = Training(
     hyperparameters=Hyperparameters(
         l2=0.1, learning_rate=0.5, decay_period=10**6, batch_size=40, flip_probability=0
@@ -182,16 +149,6 @@ def test_full_batches_end_at_the_optimum(run, rows, loss):
     ends = [part.astype(np.float64) for part in ends]
     for slope in gradient(*ends, rows.rows, rows.labels, l2=0.1, loss=loss):
         assert np.abs(slope).max() < 1e-6
-
-
-def test_the_softmax_optimum_is_that_of_scikit_learn(run, rows):
-    from sklearn.linear_model import LogisticRegression
-
-    _, weights, bias = run(TO_THE_END, evaluation={})[-1]
-    peer = LogisticRegression(C=1 / (2 * 40 * 0.1), tol=1e-10, max_iter=10_000)
-    peer.fit(rows.rows.astype(np.float64), rows.labels)
-    np.testing.assert_allclose(weights, peer.coef_, atol=1e-5)
-    np.testing.assert_allclose(bias, peer.intercept_, atol=1e-5)
 
 
 @both_losses
@@ -235,24 +192,6 @@ def test_certain_flips_equal_training_on_mirrored_rows(run, rows):
         np.testing.assert_array_equal(flipped[1], plain[1])
 
 
-def test_an_epoch_without_flips_sees_the_originals_again(run, rows):
-    few = Rows(rows.rows[:3], rows.labels[:3])
-    # A trial whose flips are all three rows in the first epoch, and none in the second.
-    number = next(
-        number
-        for number in itertools.count()
-        if flips(3, number, 0, 3, 0.4).all() and not flips(3, number, 1, 3, 0.4).any()
-    )
-    training = changed(number=number, epochs=2)
-    (_, weights, bias), (_, *second) = run(training, rows=few)
-    order = row_order(3, 1, 3)
-    down_weights, down_bias = gradient(
-        weights, bias, few.rows[order], few.labels[order], l2=SETTING.l2, loss=SOFTMAX
-    )
-    np.testing.assert_array_equal(second[0], weights - 0.5 * down_weights)
-    np.testing.assert_array_equal(second[1], bias - 0.5 * down_bias)
-
-
 @both_losses
 def test_evaluations_are_of_the_rows_as_they_are(run, rows, validation, loss):
     sets = {"train": rows, "validation": validation}
@@ -265,12 +204,6 @@ def test_evaluations_are_of_the_rows_as_they_are(run, rows, validation, loss):
             predicted = (one.rows @ weights.T + bias).argmax(axis=1)
             assert found.accuracy == accuracy(predicted, one.labels)
             assert found == evaluate(weights, bias, one, l2=SETTING.l2, loss=loss)
-
-
-def test_a_set_may_have_any_name(run, rows):
-    for name in ("training", "classes", "all rows, as they are"):
-        ((result, *_),) = run(changed(epochs=1), evaluation={name: rows})
-        assert list(result.evaluations) == [name]
 
 
 def test_without_l2_the_cost_is_the_loss(run):

@@ -51,12 +51,6 @@ def test_no_two_streams_start_alike(monkeypatch):
     assert len(seeds) == 3 + 3 * 3 + 3 * 3 * 3
 
 
-def test_asking_twice_draws_the_same_and_keeps_no_state():
-    first = flips(1, 0, 0, N, 0.5)
-    row_order(1, 0, N)
-    assert same(flips(1, 0, 0, N, 0.5), first)
-
-
 def test_initial_weights_are_float32_of_deviation_one_hundredth():
     weights = initial_weights(1, 10, 3072)
     assert weights.dtype == np.float32

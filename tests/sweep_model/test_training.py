@@ -84,7 +84,3 @@ def test_a_cost_or_a_weight_that_is_not_finite_is_divergence():
 def test_a_divergence_travels_between_processes():
     error = pickle.loads(pickle.dumps(DivergedError(4, "why")))  # noqa: S301 - our own bytes
     assert (error.epoch, error.reason, str(error)) == (4, "why", "diverged in epoch 4: why")
-
-
-def test_evaluations_with_equal_numbers_are_equal():
-    assert Evaluation(1.0, 2.0, 0.5) == Evaluation(loss=1.0, cost=2.0, accuracy=0.5)

@@ -4,11 +4,11 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from sweep.analysis.boundary import LEAST_TRIALS, Edge, boundary_lines, edges_of, wider_command
+from sweep.analysis import Edge, boundary_lines, edges_of, wider_command
+from sweep.analysis.boundary import LEAST_TRIALS, widened
 from sweep.cli.run import run
-from sweep.config import default_slots
-from sweep.search.record import open_study
-from sweep.space import read_space
+from sweep.search.record import Budget, open_study
+from sweep.search_space import Choices, axis_from_text, read_space
 
 INSIDE = {
     "l2": 0.003,
@@ -64,10 +64,6 @@ def options(command):
     return run.make_context("run", shlex.split(command)[2:]).params
 
 
-def test_a_best_trial_inside_the_space_is_at_no_boundary(found):
-    assert found({}, {}, {}) == set()
-
-
 def test_a_best_trial_at_a_bound_is_told_with_all_that_speaks_for_it(make_config, trials_of):
     assert edges_of(make_config(), trials_of({"l2": 1.0}, {}, {"l2": 0.9})) == [
         Edge(
@@ -84,17 +80,16 @@ def test_a_best_trial_at_a_bound_is_told_with_all_that_speaks_for_it(make_config
     ]
 
 
-def test_most_of_the_best_tenth_at_a_bound_is_enough_without_the_best(make_config, trials_of):
-    there = {"batch_size": 50}
-    (edge,) = edges_of(make_config(), trials_of({}, there, there))
+def test_more_than_half_of_the_best_tenth_at_a_bound_is_enough_without_the_best(
+    make_config, trials_of, found
+):
+    low, high = {"batch_size": 50}, {"batch_size": 400}
+    (edge,) = edges_of(make_config(), trials_of({}, low, low))
     assert (edge.name, edge.side, edge.best_at_bound) == ("batch_size", "low", False)
     assert edge.share_of_top == pytest.approx(2 / 3)
-
-
-def test_half_of_the_best_tenth_is_not_most_of_it(found):
-    there = {"batch_size": 400}
-    assert found({}, {}, there, there, others=36) == set()
-    assert found({}, there, there, there, others=36) == {("batch_size", "high")}
+    assert found({}, {}, high, high, others=36) == set()
+    assert found({}, high, high, high, others=36) == {("batch_size", "high")}
+    assert found({}, {}, {}) == set()
 
 
 def test_the_best_tenth_is_rounded_up_and_never_under_three(make_config, trials_of):
@@ -109,11 +104,8 @@ def test_trials_that_equal_the_last_of_the_best_tenth_belong_to_it(make_config, 
     low, high = edges_of(make_config(), trials)
     assert (low.side, low.top_there, low.top) == ("low", 1, 7)
     assert (high.side, high.top_there, high.top) == ("high", 6, 7)
-
-
-def test_trials_that_all_tie_are_all_the_best_tenth(found):
     changes = [{"l2": 10**-i} for i in (2, 3, 4, 1, 3, 0, 2, 3, 2, 0)]
-    assert found(*changes, others=0, values=[0.5] * 10) == set()
+    assert edges_of(make_config(), trials_of(*changes, others=0, values=[0.5] * 10)) == []
 
 
 def test_the_lowest_losses_are_the_best_where_the_loss_is_the_objective(make_config, make_trial):
@@ -197,53 +189,20 @@ def test_one_parameter_can_be_at_both_bounds_and_the_command_widens_both(study_o
     assert options(wider_command(study, [low, high]))["overrides"] == ("l2=1e-06:10:log",)
 
 
-def test_the_command_searches_the_wider_space_in_a_study_of_its_own(study_of, make_config):
-    config = make_config(slots=default_slots(22))
-    study = study_of({"l2": 1.0, "batch_size": 50}, {"l2": 1.0}, config=config)
+def test_the_command_searches_the_wider_space_in_a_study_of_its_own(study_of):
+    study = study_of({"l2": 1.0, "batch_size": 50}, {"l2": 1.0})
     edges = edges_of(study.config, study.trials())
     command = wider_command(study, edges)
     assert command == (
-        "sweep run --study tiny-softmax-wider --loss softmax --data /data/tiny.npz --val-size 15 "
-        "--epochs 6 --trials 22 --set l2=1e-05:10:log --set batch_size=25,50,100,200,400"
+        "sweep run tiny-softmax-wider --like tiny-softmax --trials 22 "
+        "--set l2=1e-05:10:log --set batch_size=25,50,100,200,400"
     )
     space = read_space("softmax", overrides=options(command)["overrides"])
     assert {edge.wider for edge in edges} == {
         f"{name}={space.axes[name]}" for name in ("l2", "batch_size")
     }
-
-
-def test_the_wider_study_keeps_what_the_user_chose(make_config, study_of):
-    config = make_config(
-        study="it.is-not_usual",
-        loss="bce",
-        seed=7,
-        sampler="random",
-        pruner="median",
-        objective="val-loss",
-        train_curve="all",
-        space=read_space("bce", overrides=["decay_period=3", "l2=1e-4:0.1:log"]),
-        data=replace(make_config().data, source="/my data/tiny.npz", split_seed=2),
-    )
-    inside = INSIDE | {"decay_period": 3, "learning_rate": 0.03}
-    study = study_of({"l2": 1e-4}, config=config, others=11, inside=inside)
-    (edge,) = edges_of(config, study.trials())
-    asked = options(wider_command(study, [edge]))
-    expected = {
-        "study_name": "it.is-not_usual-wider",
-        "loss": "bce",
-        "seed": 7,
-        "sampler": "random",
-        "pruner": "median",
-        "objective": "val-loss",
-        "train_curve": "all",
-        "data": "/my data/tiny.npz",
-        "split_seed": 2,
-        "val_size": 15,
-        "epochs": 6,
-        "trials": 12,
-        "overrides": ("l2=1e-05:0.1:log", "decay_period=3"),
-    }
-    assert {name: asked[name] for name in expected} == expected
+    study.add_budget(Budget(0, 22))  # which the new study takes over
+    assert wider_command(study, edges) == command.replace("--trials 22 ", "")
 
 
 def test_the_wider_study_has_a_name_that_is_free(make_config, make_study, study_of):
@@ -258,23 +217,21 @@ def test_the_wider_study_has_a_name_that_is_free(make_config, make_study, study_
         for other in others:
             make_study(make_config(study=other))
         edges = edges_of(study.config, study.trials())
-        assert options(wider_command(study, edges))["study_name"] == new
+        assert options(wider_command(study, edges))["study"] == new
 
 
-def test_the_wider_study_keeps_its_name_once_it_is_begun(make_config, make_study, study_of):
+def test_the_wider_study_keeps_its_name_once_it_is_begun_but_takes_no_other_programs(
+    make_config, make_study, study_of
+):
     study = study_of({"l2": 1.0})
     edges = edges_of(study.config, study.trials())
     command = wider_command(study, edges)
     space = read_space("softmax", overrides=options(command)["overrides"])
     make_study(make_config(study="tiny-softmax-wider", space=space, slots=16))
     assert wider_command(study, edges) == command
-
-
-def test_the_name_of_a_study_of_another_program_is_not_taken(study_of):
-    study = study_of({"l2": 1.0})
-    optuna.create_study(study_name="tiny-softmax-wider", storage=study.storage)
-    command = wider_command(study, edges_of(study.config, study.trials()))
-    assert options(command)["study_name"] == "tiny-softmax-wider-2"
+    other = study_of({"l2": 1.0}, config=make_config(study="other"))
+    optuna.create_study(study_name="other-wider", storage=other.storage)
+    assert options(wider_command(other, edges))["study"] == "other-wider-2"
 
 
 def test_the_lines_name_each_bound_and_end_with_the_command(study_of):
@@ -283,7 +240,7 @@ def test_the_lines_name_each_bound_and_end_with_the_command(study_of):
     first, second, last = boundary_lines(study)
     assert "l2 at its high end, 1: the best trial, 1 of the top 3, 1 of all 23 trials" in first
     assert "batch_size at its high end, 400: not the best trial, 2 of the top 3" in second
-    assert last == f"to look beyond: {wider_command(study, edges)}"
+    assert last == f"beyond: {wider_command(study, edges)}"
     assert boundary_lines(study_of({}, config=replace(study.config, study="inside"))) == []
 
 
@@ -306,3 +263,77 @@ def test_the_command_of_a_real_study_runs(in_copied_study, invoke):
     assert "study digits-softmax-wider: 6 trials of 2 epochs, softmax loss" in said.stdout
     assert "1e-06:1:log" in said.stdout
     assert study.config.data.split_digest[:12] in said.stdout
+
+
+# A wider axis
+
+
+EPOCHS = 50
+
+
+def wider(text, *sides, epochs=EPOCHS):
+    return str(widened(axis_from_text(text), set(sides), epochs))
+
+
+def test_an_axis_grows_by_a_decade_half_its_length_or_a_choice_as_far_as_is_allowed():
+    for text, low, high in (
+        # a logarithmic range by a decade
+        ("l2=1e-05:1:log", "1e-06:1:log", "1e-05:10:log"),
+        ("learning_rate=0.003:0.03:log", "0.0003:0.03:log", "0.003:0.3:log"),
+        ("decay_period=20:30:log", "2:30:log", "20:50:log"),
+        # a linear one by half its length
+        ("flip_probability=0.3:0.5", "0.2:0.5", "0.3:0.6"),
+        ("decay_period=10:15", "7:15", "10:18"),
+        ("batch_size=50:60", "45:60", "50:65"),
+        # choices by twice the highest or half the lowest
+        ("batch_size=50,100", "25,50,100", "50,100,200"),
+        ("batch_size=100,50", "25,50,100", "50,100,200"),
+        ("flip_probability=0.1,0.3", "0.05,0.1,0.3", "0.1,0.3,0.6"),
+        ("decay_period=4,30", "2,4,30", "4,30,50"),
+        # no further than the rule of the hyperparameter
+        ("flip_probability=0.1:0.9", "0:0.9", "0.1:1"),
+        ("l2=0.1:1", "0:1", "0.1:1.45"),
+        ("l2=1:1e6:log", "0.1:1000000:log", "1:1000000:log"),
+        ("decay_period=2:30", "1:30", "2:44"),
+        ("batch_size=3:20:log", "1:20:log", "3:200:log"),
+        ("flip_probability=0.2,0.8", "0.1,0.2,0.8", "0.2,0.8,1"),
+        ("learning_rate=0.01:0.1", "0.001:0.1", "0.01:0.145"),
+    ):
+        assert (wider(text, "low"), wider(text, "high")) == (low, high), text
+    assert wider("flip_probability=0.4:0.5", "low", "high") == "0.35:0.55"
+    assert wider("l2=0.001:1:log", "low", "high") == "0.0001:10:log"
+    assert wider("batch_size=50,100", "low", "high") == "25,50,100,200"
+
+
+def test_a_smaller_batch_divides_the_smallest_one_where_it_can():
+    for lowest, added in ((25, 5), (27, 9), (30, 15), (7, 3), (2, 1)):
+        assert wider(f"batch_size={lowest},400", "low") == f"{added},{lowest},400"
+
+
+def test_a_bound_that_cannot_move_leaves_the_axis_as_it_is():
+    for text, *sides in (
+        ("flip_probability=0:0.5", "low"),
+        ("flip_probability=0.5:1", "high"),
+        ("flip_probability=0,0.5", "low"),
+        ("flip_probability=0.5,1", "high"),
+        ("decay_period=1:20:log", "low"),
+        ("decay_period=1,20", "low"),
+        ("batch_size=1,20", "low"),
+        ("batch_size=1:20:log", "low"),
+        ("l2=0:1", "low"),
+        ("l2=1:1e6", "high"),
+        ("decay_period=2:50:log", "high"),
+        ("batch_size=100,25",),
+    ):
+        axis = axis_from_text(text)
+        assert widened(axis, set(sides), EPOCHS) == axis, text
+    full = Choices(name="batch_size", values=tuple(range(2, 102)))  # as many as a space takes
+    assert widened(full, {"high"}, EPOCHS) == full
+
+
+def test_a_decay_after_the_last_epoch_is_not_looked_for():
+    for text in ("decay_period=2:50:log", "decay_period=2:80", "decay_period=2,60"):
+        axis = axis_from_text(text)
+        assert widened(axis, {"high"}, epochs=50) == axis
+        assert widened(axis, {"high"}, epochs=100) != axis
+        assert str(widened(axis, {"high"}, epochs=85)).removesuffix(":log").endswith("85")

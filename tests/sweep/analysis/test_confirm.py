@@ -1,21 +1,34 @@
 import json
+import math
 import signal
-from dataclasses import replace
 
 import pytest
 from optuna.storages import InMemoryStorage
+from scipy import stats
 
-from sweep.analysis.confirm import NO_TRIAL, Confirming
-from sweep.analysis.confirmation import confirmation_of
-from sweep.analysis.selection import find_selected, grounds, selected_trial
-from sweep.engine import LocalEngine, train_all
+from sweep.analysis import (
+    Confirmation,
+    Confirmed,
+    Confirming,
+    confirmation_of,
+    find_selected,
+    grounds,
+    pending_files,
+    reproduce_trial,
+    selected_trial,
+    sync_study,
+    trial_key,
+)
+from sweep.analysis.confirm import NO_TRIAL, train_in_full
+from sweep.analysis.runs import in_full, in_full_states, run_key
+from sweep.engine import LocalEngine
 from sweep.errors import SweepError
-from sweep.search.interrupts import InterruptedStudyError
-from sweep.search.lock import study_lock
+from sweep.search.lock import InterruptedStudyError, Interrupts, study_lock
 from sweep.search.record import BUDGETS, CONFIRMING
 from sweep.search.trials import Status, ranked
-from sweep.space import BASELINES, read_space
+from sweep.search_space import BASELINES, read_space
 from sweep.timings import Timings
+from sweep_model.classifier import LinearClassifier
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.training import Training
 
@@ -60,62 +73,46 @@ def alone(data, number, params, seed):
     training = Training(
         hyperparameters=Hyperparameters(**params), epochs=4, seed=seed, number=number
     )
-    last = {}
-    engine = LocalEngine(data, loss="softmax", lanes=2, workers=1, timings=Timings())
-    with engine:
-        train_all(engine, {0: training}, lambda results: last.update(results) or False)
-    return last[0].evaluations["val"].accuracy
+    with LocalEngine(data, loss="softmax", lanes=2, workers=1, timings=Timings()) as engine:
+        engine.start(0, training)
+        results = [engine.run_pass() for _ in range(training.epochs)]
+    return results[-1][0].evaluations["val"].accuracy
 
 
-def test_the_top_trials_are_ranked_by_their_mean_on_fresh_seeds(study, confirm):
-    found = confirm()
-    top = [trial.number for trial in ranked(study.config, study.trials())[:3]]
+def test_the_top_trials_are_ranked_by_what_each_trains_to_alone_on_fresh_seeds(
+    study, confirm, tiny_data
+):
+    found = confirm(top=6, seeds=2)
+    top = [trial.number for trial in ranked(study.config, study.trials())[:6]]
     assert sorted(one.trial for one in found.trials) == sorted(top)
     means = [one.mean for one in found.trials]
     assert means == sorted(means, reverse=True)
     assert found.finished == 10
-
-
-def test_a_pruned_trial_is_trained_to_its_end_and_has_no_value_of_the_search(study, confirm):
-    found = confirm(top=6)
-    pruned = [one for one in found.trials if study.trial(one.trial).status == Status.PRUNED]
-    assert pruned
+    assert len({*found.seeds, study.config.training_seed}) == 3
     for one in found.trials:
-        assert len(one.values) == 3
-        assert (one.search != one.search) == (one in pruned)
-        if one not in pruned:
-            assert one.search == study.trial(one.trial).last("val/accuracy")
-
-
-def test_every_value_is_what_the_setting_trains_to_alone_on_that_seed(study, confirm, tiny_data):
-    found = confirm(top=5, seeds=2)
-    for one in found.trials:
-        params = study.trial(one.trial).params
+        trial = study.trial(one.trial)
         for seed, value in zip(found.seeds, one.values, strict=True):
-            assert value == alone(tiny_data, one.trial, params, seed)
+            assert value == alone(tiny_data, one.trial, trial.params, seed)
+        if trial.status == Status.PRUNED:  # the search has no value of its last epoch
+            assert math.isnan(one.search)
+        else:
+            assert one.search == trial.last("val/accuracy")
+    assert {study.trial(one.trial).status for one in found.trials} == {"complete", "pruned"}
 
 
-def test_no_seed_of_a_confirmation_was_one_of_the_search(study, confirm):
-    seeds = confirm(seeds=5).seeds
-    assert len(set(seeds)) == 5
-    assert study.config.training_seed not in seeds
-
-
-def test_the_baseline_trains_along_even_where_it_is_not_at_the_top(study, confirm, tiny_data):
+def test_the_baseline_trains_along_with_the_flips_of_its_trial_or_of_none(
+    study, confirm, tiny_data, make_study, make_config, make_trial
+):
     found = confirm(top=1, seeds=1)
     baseline = study.config.space.clip(BASELINES["softmax"])
     (at,) = [trial.number for trial in study.trials() if trial.params == baseline]
-    assert (found.baseline.trial, at) == (-1, 0)
+    assert (found.baseline.trial, at) == (None, 0)
     assert found.baseline.values == [alone(tiny_data, at, baseline, found.seeds[0])]
-
-
-def test_a_baseline_that_was_no_trial_flips_by_a_number_that_no_trial_has(
-    make_study, make_config, make_trial, tiny_data
-):
-    trial = make_trial(params={"batch_size": 100})
-    study = make_study(make_config(epochs=1), [trial])
-    confirming = Confirming(study, tiny_data, top=1, seeds=1, timings=Timings())
-    assert [each.number for each in confirming.settings] == [0, NO_TRIAL]
+    other = make_study(
+        make_config(study="other", epochs=1), [make_trial(params={"batch_size": 100})]
+    )
+    confirming = Confirming(other, tiny_data, top=1, seeds=1, timings=Timings())
+    assert list(confirming.settings) == [0, NO_TRIAL]
 
 
 def test_neither_workers_nor_what_else_is_confirmed_change_a_value(study, confirm):
@@ -156,7 +153,7 @@ def test_a_stopped_confirmation_goes_on_and_comes_out_the_same(study, confirm):
             signal.raise_signal(signal.SIGINT)
 
     stop.epochs = 0
-    with pytest.raises(InterruptedStudyError, match=r"goes on from here$") as stopped:
+    with pytest.raises(InterruptedStudyError, match="the same command goes on") as stopped:
         confirm(seeds=3, on_epoch=stop)
     assert stopped.value.exit_code == 130
     assert confirmation_of(study) is None
@@ -172,9 +169,8 @@ def test_a_stopped_confirmation_goes_on_and_comes_out_the_same(study, confirm):
 def test_the_winner_becomes_the_selected_trial_and_the_study_says_so(
     study, confirm, search, tiny_data
 ):
-    before = find_selected(study)
-    assert before == ranked(study.config, study.trials())[0]
-    winner = confirm(top=6).winner.trial
+    assert find_selected(study) == ranked(study.config, study.trials())[0]
+    winner = confirm(top=6).selected
     assert selected_trial(study).number == winner
     assert grounds(study) == "confirmed on 3 fresh seeds"
     search(study, tiny_data, 13)  # trials that finish later do not move the choice
@@ -199,29 +195,6 @@ def test_a_setting_that_diverges_on_fresh_seeds_is_ranked_last(
     assert json.loads(json.dumps(found.record(), allow_nan=False)) == found.record()
 
 
-def test_a_study_without_an_ended_trial_has_nothing_to_confirm(make_study, make_trial, tiny_data):
-    trials = [make_trial(0, [], status="failed"), make_trial(1, [0.5], status="running")]
-    study = make_study(trials=trials)
-    with pytest.raises(SweepError, match="has no complete trial to confirm"):
-        Confirming(study, tiny_data, top=3, seeds=3, timings=Timings())
-    with pytest.raises(SweepError, match="has no complete trial yet"):
-        selected_trial(study)
-
-
-def test_a_study_in_which_all_failed_is_said_to_with_what_helps(make_study, make_trial):
-    study = make_study(trials=[make_trial(n, [], status="failed") for n in range(3)])
-    with pytest.raises(SweepError, match=r"all 3 failed; begin a new one.*narrower space"):
-        selected_trial(study)
-
-
-def test_a_study_that_is_run_is_not_confirmed_meanwhile(study, confirm):
-    with (
-        study_lock(study.workspace, study.name),
-        pytest.raises(SweepError, match="is being run by"),
-    ):
-        confirm()
-
-
 def test_a_loss_that_is_the_objective_is_confirmed_as_well(
     make_study, make_config, make_trial, tiny_data
 ):
@@ -231,4 +204,152 @@ def test_a_loss_that_is_the_objective_is_confirmed_as_well(
     means = [one.mean for one in found.trials]
     assert means == sorted(means)
     assert (found.metric, found.direction) == ("val/loss", "minimize")
-    assert replace(found).record() == confirmation_of(study).record()
+    assert found.record() == confirmation_of(study).record()
+
+
+def test_a_study_that_has_nothing_to_confirm_or_is_run_is_refused(
+    study, confirm, make_config, make_study, make_trial, tiny_data
+):
+    trials = [make_trial(0, [], status="failed"), make_trial(1, [0.5], status="running")]
+    bare = make_study(make_config(study="bare"), trials)
+    with pytest.raises(SweepError, match="has no complete trial to confirm"):
+        Confirming(bare, tiny_data, top=3, seeds=3, timings=Timings())
+    with (
+        study_lock(study.workspace, study.name),
+        pytest.raises(SweepError, match="is being run by"),
+    ):
+        confirm()
+
+
+# A pruned winner
+
+
+@pytest.fixture
+def pruned(study):
+    return next(trial for trial in study.trials() if trial.status == Status.PRUNED)
+
+
+@pytest.fixture
+def finish(study, pruned, tiny_data):
+    """Return a function that trains the pruned trial to its end."""
+
+    def finish():
+        train_in_full(study, pruned, tiny_data, Interrupts())
+        return in_full(study, pruned)
+
+    return finish
+
+
+def test_a_pruned_trial_trained_in_full_begins_as_it_did_ends_complete_and_is_trained_once(
+    study, pruned, finish
+):
+    full = finish()
+    assert (full.status, full.epochs, full.reason) == (Status.COMPLETE, 4, "")
+    for metric, curve in pruned.curves.items():
+        assert full.curves[metric][: pruned.epochs] == curve
+    assert full.weights_digest != pruned.weights_digest
+    assert full.metrics["final/train_accuracy"] == full.last("train/accuracy")
+    assert study.trial(pruned.number) == pruned  # the search's own record stays as it is
+    assert finish() == full
+
+
+def test_its_classifier_and_figures_wait_for_a_run_of_their_own(study, pruned, finish, tracker):
+    full = finish()
+    (state,) = in_full_states(study, None)
+    assert state.key == run_key(study, pruned) != trial_key(study, pruned.number)
+    assert (state.status, state.complete, state.tags["role"]) == ("FINISHED", True, "in-full")
+    assert state.files != pending_files(study, pruned.number)
+    kept = LinearClassifier.load(state.files / "classifier" / "classifier.npz")
+    assert kept.digest == full.weights_digest
+    assert (state.files / "figures" / "curves.png").is_file()
+    assert sync_study(study, tracker) == len(study.trials()) + 1
+    (found,) = tracker.runs(role="in-full", **study.tags)
+    points = tracker.client.get_metric_history(found.info.run_id, "val/loss")
+    assert [point.step for point in points] == [1, 2, 3, 4]
+    assert not state.files.exists()
+    assert sync_study(study, tracker) == 0
+
+
+def test_a_pruned_winner_is_selected_only_once_it_has_all_epochs(study, pruned, tiny_data, tracker):
+    # Better on every fresh seed than anything else: so the confirmation must select it.
+    confirming = Confirming(study, tiny_data, top=10, seeds=2, timings=Timings(), workers=1)
+    values = {str(number): 0.1 for number in confirming.settings} | {str(pruned.number): 0.9}
+    study.set_attribute(CONFIRMING, {str(seed): values for seed in confirming.seeds})
+    best, interrupts = find_selected(study), Interrupts()
+    interrupts.stop(signal.SIGTERM)
+    with pytest.raises(
+        InterruptedStudyError, match=f"the same command trains trial {pruned.number}"
+    ):
+        train_in_full(study, pruned, tiny_data, interrupts)
+    assert find_selected(study) == best
+    assert confirming.run().selected == pruned.number
+    selected = selected_trial(study)
+    assert (selected.number, selected.status, selected.epochs) == (pruned.number, "complete", 4)
+    verdict = reproduce_trial(study, selected, tiny_data, tracker, tolerance=1e-3)
+    assert (verdict.matches, verdict.points) == ("bit for bit", 4 * 6)
+
+
+# What a confirmation says
+
+FIRST = Confirmed(trial=7, search=0.95, values=[0.90, 0.92, 0.91, 0.93, 0.94])
+SECOND = Confirmed(trial=3, search=0.96, values=[0.89, 0.91, 0.92, 0.90, 0.93])
+BROKEN = Confirmed(trial=5, search=0.97, values=[0.91, math.nan, 0.92, 0.9, 0.9])
+BASELINE = Confirmed(trial=None, search=math.nan, values=[0.80, 0.82, 0.81, 0.79, 0.83])
+
+
+def confirmation(**changes):
+    """Return a confirmation of three trials on five seeds."""
+    values = {
+        "metric": "val/accuracy",
+        "direction": "maximize",
+        "epochs": 4,
+        "seeds": [1, 2, 3, 4, 5],
+        "finished": 20,
+        "trials": [FIRST, SECOND, BROKEN],
+        "baseline": BASELINE,
+    }
+    return Confirmation(**values | changes)
+
+
+def test_a_setting_has_the_mean_of_its_seeds_and_its_standard_error_unless_it_diverged():
+    assert FIRST.mean == pytest.approx(0.92)
+    assert FIRST.standard_error == pytest.approx(stats.sem(FIRST.values))
+    assert (FIRST.diverged, BROKEN.diverged) == (0, 1)
+    assert math.isnan(BROKEN.mean)
+    assert math.isnan(BROKEN.standard_error)
+    assert math.isnan(Confirmed(trial=0, search=1.0, values=[0.5]).standard_error)
+
+
+def test_a_search_is_optimistic_by_what_it_showed_too_well():
+    for direction, expected in (("maximize", 0.03), ("minimize", -0.03)):
+        assert confirmation(direction=direction).optimism(FIRST) == pytest.approx(expected)
+
+
+def test_the_difference_to_the_winner_is_paired_by_seed():
+    gaps = [a - b for a, b in zip(FIRST.values, SECOND.values, strict=True)]
+    expected = stats.t.interval(0.95, 4, sum(gaps) / 5, stats.sem(gaps))
+    mean, low, high = confirmation().behind(SECOND)
+    assert mean == pytest.approx(0.01)
+    assert (low, high) == pytest.approx(expected)
+    assert all(math.isnan(number) for number in confirmation().behind(BROKEN))
+    worse = Confirmed(trial=1, search=1.0, values=[value + 0.1 for value in FIRST.values])
+    behind = confirmation(direction="minimize").behind(worse)
+    assert behind == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_two_trainings_of_one_setting_exceed_the_noise_floor_once_in_twenty_times():
+    deviation = stats.tstd(BASELINE.values)
+    floor = confirmation().noise_floor
+    # Two trainings differ with a standard deviation of sqrt(2) s, and s has 4 degrees of freedom.
+    assert 2 * stats.t.sf(floor / (2**0.5 * deviation), 4) == pytest.approx(0.05)
+    few = Confirmed(trial=None, search=math.nan, values=BASELINE.values[:4])
+    assert math.isnan(confirmation(baseline=few).noise_floor)
+
+
+def test_a_record_is_plain_json_and_is_read_back_as_it_was():
+    record = json.loads(json.dumps(confirmation().record(), allow_nan=False))
+    again = Confirmation.from_record(record)
+    assert again.record() == confirmation().record()
+    assert again.winner == FIRST
+    assert (again.selected, again.baseline.trial) == (7, None)
+    assert math.isnan(again.trials[2].values[1])

@@ -2,22 +2,28 @@ import json
 import signal
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 from PIL import Image
 
-from sweep.analysis.champion import fetch_classifier
+from sweep.analysis import (
+    colour_trials,
+    fetch_classifier,
+    recorded_states,
+    trial_key,
+)
 from sweep.errors import SweepError
-from sweep.search.interrupts import InterruptedStudyError
-from sweep.search.listener import Listener
+from sweep.plots import PALE, result_colours
+from sweep.search.lock import InterruptedStudyError
 from sweep.search.record import open_study
-from sweep.search.study_run import trial_key
-from sweep.search.trials import Status, best_trial
-from sweep.tracking.champion import champion_run
-from sweep.tracking.mirror import Mirror
-from sweep.tracking.tracker import Tracker
+from sweep.search.trials import Listener, Status, best_trial
+from sweep.search_space import read_axes
+from sweep.tracking import Mirror, champion_run
+from sweep.tracking.client import Tracker
+from sweep.tracking.undocumented import RUN_COLOUR
 
 DIFFERS = ("sweep.git.", "sweep.study_id", "sweep.run_key")
 """What another time or commit may change."""
@@ -177,16 +183,34 @@ def test_the_same_command_with_more_trials_goes_on_and_sends_only_what_is_new(
     assert before.keys() < after.keys()
 
 
+def test_figures_of_the_same_trials_are_drawn_once_unless_mlflow_lost_them(run, images):
+    def drawn():
+        (parent,) = images().runs(role="study")
+        folder = Path(parent.info.artifact_uri.removeprefix("file://"))
+        return (folder / "figures" / "history.png").stat().st_mtime_ns, parent.info.run_id
+
+    run(4, slots=None)
+    first, _ = drawn()
+    run(4, slots=None)
+    assert drawn()[0] == first
+    run(5, slots=None)
+    second, run_id = drawn()
+    assert second > first
+    images().client.delete_run(run_id)
+    run(5, slots=None)
+    assert drawn()[0] > second
+
+
 def test_an_interrupted_study_goes_on_to_what_an_unbroken_one_comes_to(
     run, images, outcome, in_mlflow
 ):
-    unbroken = run(study_name="unbroken").study
+    unbroken = run(study="unbroken").study
     for passes in (1, 3):  # the second time the first two are played again
         with pytest.raises(InterruptedStudyError, match=r"SIGINT.*goes on from here"):
-            run(study_name="broken", listener=Stopper(passes))
+            run(study="broken", listener=Stopper(passes))
         runs = images().runs(role="trial", study="broken")
         assert {found.info.status for found in runs} <= {"FINISHED", "KILLED"}
-    broken = run(study_name="broken").study
+    broken = run(study="broken").study
     assert outcome(broken) == outcome(unbroken)
     assert in_mlflow(broken, images()) == in_mlflow(unbroken, images())
 
@@ -194,11 +218,11 @@ def test_an_interrupted_study_goes_on_to_what_an_unbroken_one_comes_to(
 def test_a_study_whose_checkpoint_was_lost_has_every_point_once_in_mlflow(
     run, images, workspace, outcome
 ):
-    unbroken = run(study_name="unbroken").study
+    unbroken = run(study="unbroken").study
     with pytest.raises(InterruptedStudyError):
-        run(study_name="broken", listener=Stopper(2))
+        run(study="broken", listener=Stopper(2))
     workspace.checkpoint("broken").unlink()
-    broken = run(study_name="broken").study
+    broken = run(study="broken").study
     assert outcome(broken) == outcome(unbroken)
     tracker = images()
     for trial in broken.trials():
@@ -234,9 +258,33 @@ def test_a_study_whose_time_is_up_begins_nothing_more_and_says_so(run):
 
 def test_a_study_in_which_every_trial_fails_ends_with_what_to_change(run, images, workspace):
     with pytest.raises(SweepError, match="10 trials in a row failed, the last: diverged"):
-        run(12, overrides=("learning_rate=1e6", "l2=1", "batch_size=2"))
+        run(12, axes=read_axes(None, ["learning_rate=1e6", "l2=1", "batch_size=2"]))
     study = open_study("images-softmax", workspace)
     failed = [trial for trial in study.trials() if trial.status == Status.FAILED]
     assert len(failed) >= 10
     runs = images().runs(role="trial")
     assert {found.info.status for found in runs} == {"FAILED"}
+
+
+def test_the_better_a_trial_the_darker_its_run_in_a_hue_of_its_study(
+    make_study, make_config, make_trial, tracker
+):
+    trials = [
+        make_trial(0, [0.5]),
+        make_trial(1, [0.9], status="pruned"),
+        make_trial(2, [0.7]),
+        make_trial(3, [0.1], status="failed"),
+        make_trial(4, [0.6], status="running"),
+    ]
+    mirror, studies = Mirror(tracker), []
+    for family, name in enumerate(("one", "two")):
+        studies.append(make_study(make_config(study=name), trials))
+        for state in recorded_states(studies[-1]):
+            mirror.update(replace(state, began=1 + family))
+    for study in (*reversed(studies), *studies):
+        colour_trials(tracker, study)
+    for family, study in enumerate(studies):
+        runs = tracker.runs(role="trial", **study.tags)
+        colours = {int(r.data.tags["sweep.trial"]): r.data.tags[RUN_COLOUR] for r in runs}
+        dark, light = result_colours(2, family=family)
+        assert colours == {0: light, 1: PALE, 2: dark, 3: PALE}

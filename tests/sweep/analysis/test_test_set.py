@@ -3,12 +3,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from sweep.analysis.test_set import evaluate_on_test_rows, open_test_rows
+from sweep.analysis import open_test_rows, pending_files, trial_state
+from sweep.analysis.runs import study_state
+from sweep.analysis.test_set import evaluate_on_test_rows
 from sweep.data import Dataset
 from sweep.errors import SweepError
 from sweep.search.record import TEST_OPENINGS
-from sweep.search.study_run import pending_files, study_state, trial_state
-from sweep.tracking.mirror import Mirror
+from sweep.tracking import Mirror
 from sweep_model.classifier import LinearClassifier
 from sweep_model.losses import SOFTMAX
 from sweep_model.preprocessing import Standardiser

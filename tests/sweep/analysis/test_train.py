@@ -1,13 +1,11 @@
-import os
 import signal
 
 import pytest
 
-from sweep.analysis.train import settle_hyperparameters, train_single
-from sweep.data import open_source
-from sweep.data.reopening import choose_data
+from sweep.analysis import fill_hyperparameters, train_single
+from sweep.data import choose_data, open_source
 from sweep.errors import SweepError
-from sweep.search.interrupts import InterruptedStudyError
+from sweep.search.lock import InterruptedStudyError
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +22,7 @@ def train(chosen, tracker):
 
     def train(on_epoch=lambda *_: None, test_source=None, **given):
         return train_single(
-            settle_hyperparameters(given, "softmax", rows),
+            fill_hyperparameters(given, "softmax", rows),
             rows,
             config,
             tracker,
@@ -49,7 +47,7 @@ def only_run(tracker):
 
 
 def test_what_is_left_out_is_the_reports_own_setting_without_flips_of_what_has_no_shape(chosen):
-    assert vars(settle_hyperparameters({"l2": 0.5}, "softmax", chosen[1])) == {
+    assert vars(fill_hyperparameters({"l2": 0.5}, "softmax", chosen[1])) == {
         "l2": 0.5,
         "learning_rate": 0.01,
         "decay_period": 10,
@@ -57,11 +55,8 @@ def test_what_is_left_out_is_the_reports_own_setting_without_flips_of_what_has_n
         "flip_probability": 0.0,
         "decay_factor": 0.5,
     }
-
-
-def test_flips_of_what_has_no_shape_are_refused(chosen):
     with pytest.raises(SweepError, match=r"nothing to flip: got --flip-probability 0\.5; leave"):
-        settle_hyperparameters({"flip_probability": 0.5}, "softmax", chosen[1])
+        fill_hyperparameters({"flip_probability": 0.5}, "softmax", chosen[1])
 
 
 def test_a_training_is_a_finished_run_with_its_curves_setting_and_weights(train, only_run):
@@ -83,40 +78,37 @@ def test_a_divergence_fails_the_run_and_says_what_to_try(train, only_run):
     with pytest.raises(SweepError, match=r"the training diverged in epoch .*; try a smaller --lea"):
         train(l2=1.0, learning_rate=1e6, batch_size=2)
     run = only_run()
-    assert run.info.status == "FAILED"
-    assert run.data.tags["sweep.status"] == "failed"
+    assert (run.info.status, run.data.tags["sweep.status"]) == ("FAILED", "failed")
     assert run.data.tags["sweep.reason"].startswith("diverged in epoch ")
 
 
-def test_a_defect_fails_the_run_and_is_not_put_down_to_the_learning_rate(train, only_run):
+def test_a_training_that_is_stopped_or_breaks_is_a_failed_run_as_far_as_it_came(
+    train, only_run, tracker
+):
     def broken(*_):
         raise KeyError("gone")
 
-    with pytest.raises(KeyError, match="gone"):
-        train(broken)
-    run = only_run()
-    assert run.info.status == "FAILED"
-    assert run.data.tags["sweep.reason"] == "KeyError: 'gone'"
-    assert "val/loss" in run.data.metrics
+    def stopping(number):
+        return lambda epoch, _: epoch == 2 and signal.raise_signal(number)
 
-
-@pytest.mark.slow
-def test_a_signal_ends_the_training_in_order(train, only_run, tracker):
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        with pytest.raises(InterruptedStudyError, match=f"stopped by {number.name}") as stopped:
-            train(lambda epoch, _, sent=number: epoch == 2 and os.kill(os.getpid(), sent))
-        assert stopped.value.exit_code == code
+    for on_epoch, error, code, said in (
+        (stopping(signal.SIGINT), InterruptedStudyError, 130, "stopped by SIGINT"),
+        (stopping(signal.SIGTERM), InterruptedStudyError, 143, "stopped by SIGTERM"),
+        (broken, KeyError, None, "KeyError: 'gone'"),
+    ):
+        with pytest.raises(error) as raised:
+            train(on_epoch)
+        assert getattr(raised.value, "exit_code", None) == code
         run = only_run()
         assert run.info.status == "FAILED"
-        assert number.name in run.data.tags["sweep.reason"]
+        assert said in run.data.tags["sweep.reason"]
         points = tracker.client.get_metric_history(run.info.run_id, "val/loss")
-        assert [point.step for point in points] == [1, 2]
+        assert [point.step for point in points] == ([1] if on_epoch is broken else [1, 2])
         tracker.client.delete_run(run.info.run_id)
 
 
-@pytest.mark.slow
 def test_a_signal_that_comes_after_the_last_epoch_takes_nothing_away(train, only_run):
-    result = train(lambda epoch, _: epoch == 3 and os.kill(os.getpid(), signal.SIGINT))
+    result = train(lambda epoch, _: epoch == 3 and signal.raise_signal(signal.SIGINT))
     assert len(result.curves["val/loss"]) == 3
     assert only_run().info.status == "FINISHED"
 

@@ -1,9 +1,10 @@
 """A study with every kind of trial, and the archive that it makes."""
 
+import io
 import json
 import shutil
 import warnings
-from pathlib import Path
+import zipfile
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from sweep.search import record
 from sweep.search.record import Budget, begin_study
 from sweep.search.storage import create_storage
 from sweep.search.trials import Status, TrialRecord
-from sweep.space import DEFAULT_SPACES
+from sweep.search_space import BASELINES, DEFAULT_SPACES
 from sweep.workspace import Workspace
 from sweep_model.classifier import LinearClassifier
 from sweep_model.losses import LOSSES
@@ -46,13 +47,7 @@ CONFIG = StudyConfig(
     slots=8,
     lanes=4,
 )
-SETTING = {
-    "l2": 0.1,
-    "learning_rate": 0.01,
-    "decay_period": 10,
-    "batch_size": 50,
-    "flip_probability": 0.2,
-}
+SETTING = dict(BASELINES["softmax"])
 CONFIRMATION = {
     "metric": "val/accuracy",
     "direction": "maximize",
@@ -64,7 +59,7 @@ CONFIRMATION = {
         {"trial": 1, "search": None, "values": [0.125, 0.1]},
         {"trial": 4, "search": 0.7, "values": [0.3, None]},
     ],
-    "baseline": {"trial": -1, "search": None, "values": [0.1, 0.1]},
+    "baseline": {"trial": None, "search": None, "values": [0.1, 0.1]},
 }
 OPENINGS = [
     {"trial": 4, "time": "2026-03-30T12:00:00.000001+00:00"},
@@ -191,9 +186,6 @@ def archived(content):
 @pytest.fixture(scope="session")
 def members(content):
     """Return the members of the archive."""
-    import io
-    import zipfile
-
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -226,14 +218,6 @@ def with_model(members, tmp_path):
         return _pack(members | {MODEL: (tmp_path / MODEL).read_bytes()})
 
     return change
-
-
-@pytest.fixture
-def nowhere(tmp_path):
-    """Return an empty working folder."""
-    folder = Path(tmp_path, "nowhere")
-    folder.mkdir()
-    return Workspace(folder)
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from doubles import NoStore
 
 from sweep.archive import export_study
-from sweep.archive.load import CURVES, KNOWN, MODEL, README, STUDY, TRIALS, unpack
+from sweep.archive.load import CURVES, KNOWN, README, STUDY, TRIALS, unpack
 from sweep.errors import SweepError
 from sweep.search.lock import study_lock
 from sweep.search.record import TEST_OPENINGS, begin_study
@@ -26,9 +27,11 @@ def empty(elsewhere):
     return begin_study(CONFIG, create_storage(elsewhere), elsewhere)
 
 
-def test_an_archive_holds_the_study_to_the_bit(origin, model, tmp_path):
+def test_an_archive_holds_the_study_to_the_bit_and_is_always_the_same(
+    origin, model, content, tmp_path
+):
     exported = export_study(origin, NoTracker(), tmp_path / "a.zip")
-    content = (tmp_path / "a.zip").read_bytes()
+    assert (tmp_path / "a.zip").read_bytes() == content
     assert (exported.size, exported.digest) == (len(content), hashlib.sha256(content).hexdigest())
     study, classifier = unpack(content)
     one_line = replace(origin.trials()[1], trouble="ValueError: a b")
@@ -37,28 +40,19 @@ def test_an_archive_holds_the_study_to_the_bit(origin, model, tmp_path):
     assert study.confirmation.model_dump() == CONFIRMATION
     assert (study.selected.number, exported.selected.number) == (0, 0)
     assert classifier.digest == model.digest
-
-
-def test_of_a_trial_that_has_not_ended_the_beginning_alone_is_written(archived):
-    running = archived[0].records[-1]
+    running = study.records[-1]  # of it the beginning alone is written
     assert (running.number, running.status) == (5, Status.RUNNING)
     assert (running.curves, running.metrics, running.ended) == ({}, {}, None)
 
 
-def test_the_same_study_is_the_same_bytes(origin, content, tmp_path):
-    export_study(origin, NoTracker(), tmp_path / "again.zip")
-    assert (tmp_path / "again.zip").read_bytes() == content
-
-
-def test_nothing_of_this_machine_is_in_it(origin, content):
-    for text in (PLACE, str(origin.workspace.root), origin.identity):
-        assert text.encode() not in content
-
-
-def test_any_unzip_opens_it(content):
+def test_any_unzip_opens_it_and_nothing_of_this_machine_is_in_it(origin, content, members):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
         assert tuple(archive.namelist()) == KNOWN
+    for text in (PLACE, str(origin.workspace.root), origin.identity):
+        assert text.encode() not in content
+    study = json.loads(members[STUDY])
+    assert (study["format"], study["version"]) == ("sweep study", 2)
 
 
 def test_the_tables_have_every_float_and_pandas_reads_them_as_the_readme_says(members, archived):
@@ -94,16 +88,9 @@ def test_a_study_without_trials_has_no_model(empty, tmp_path):
     assert (study.trials, study.selected, classifier) == ([], None, None)
 
 
-def test_a_study_that_is_being_run_is_not_exported(origin, tmp_path):
-    with (
-        study_lock(origin.workspace, origin.name),
-        pytest.raises(SweepError, match="is being run by"),
-    ):
-        export_study(origin, NoTracker(), tmp_path / "a.zip")
-    assert not (tmp_path / "a.zip").exists()
-
-
-def test_what_an_import_would_refuse_is_not_written(empty, tmp_path):
+def test_what_is_being_run_or_an_import_would_refuse_is_not_written(empty, tmp_path):
+    with study_lock(empty.workspace, empty.name), pytest.raises(SweepError, match="being run by"):
+        export_study(empty, NoTracker(), tmp_path / "a.zip")
     empty.set_attribute(TEST_OPENINGS, [{"trial": 0}])
     with pytest.raises(SweepError, match=r"tiny-softmax.*cannot be exported.*test_openings\.0"):
         export_study(empty, NoTracker(), tmp_path / "a.zip")
@@ -115,7 +102,7 @@ def test_a_model_that_is_gone_is_said_with_what_makes_it_anew(empty, tmp_path):
     begin(empty, trial)
     empty.end(trial)
     with pytest.raises(SweepError, match=r"gone.*`sweep reproduce tiny-softmax --trial 0`"):
-        export_study(empty, SimpleNamespace(runs=lambda **_: []), tmp_path / "a.zip")
+        export_study(empty, NoStore(), tmp_path / "a.zip")
     assert not (tmp_path / "a.zip").exists()
 
 
@@ -128,7 +115,7 @@ def test_a_failed_write_leaves_the_old_archive_and_nothing_else(empty, tmp_path,
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sweep.outputs.os", SimpleNamespace(fsync=full, getpid=os.getpid))
+    monkeypatch.setattr("sweep_model.npz.os", SimpleNamespace(fsync=full, getpid=os.getpid))
     with pytest.raises(SweepError, match=r"a.zip: cannot be written: No space left .*--out"):
         export_study(empty, NoTracker(), file)
     assert list(file.parent.iterdir()) == [file]
@@ -148,9 +135,3 @@ def test_built_in_data_keep_their_source(empty, tmp_path):
         study = replace(empty, config=replace(CONFIG, data=data))
         export_study(study, NoTracker(), tmp_path / "a.zip")
         assert unpack((tmp_path / "a.zip").read_bytes())[0].config.data.source == source
-
-
-def test_study_json_is_plain_json(members):
-    study = json.loads(members[STUDY])
-    assert (study["format"], study["version"]) == ("sweep study", 2)
-    assert MODEL in members

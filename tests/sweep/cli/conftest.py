@@ -1,6 +1,28 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+@pytest.fixture
+def golden():
+    """Return a check that an output is that of a golden file; UPDATE_GOLDEN=1 writes these anew.
+
+    Blanks at the ends of lines, which tables leave, do not count.
+    """
+
+    def check(name, output):
+        shown = "".join(f"{line.rstrip()}\n" for line in output.splitlines())
+        file = GOLDEN / f"{name}.txt"
+        if os.environ.get("UPDATE_GOLDEN"):
+            file.write_text(shown, encoding="utf-8")
+        assert shown == file.read_text(encoding="utf-8")
+
+    return check
 
 
 @pytest.fixture
@@ -56,8 +78,7 @@ def tiny_study(in_workspace, plan_tiny, search):
     from sweep.search.storage import open_storage
 
     def make(trials=3, **changes):
-        plan = plan_tiny(**changes)
-        config, data = plan.settle(plan.open_source(), trials=trials)
+        config, data = plan_tiny(in_workspace, trials, **changes).settle()
         study = begin_study(config, open_storage(in_workspace), in_workspace)
         return search(study, data, trials)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sweep.doctor import stores
-from sweep.doctor.finding import Finding, Level
+from sweep.doctor import checks as stores
+from sweep.doctor.checks import Finding, Level
 from sweep.search.lock import study_lock
+from sweep.tracking.client import Tracker
 from sweep.tracking.mirror import COMPLETE
-from sweep.tracking.tracker import Tracker
 from sweep.workspace import Workspace
 
 
@@ -69,7 +69,7 @@ def test_the_terminal_gets_the_first_disagreements_and_json_has_all(invoke):
     study = found["checks"][-1]
     assert (study["check"], study["level"]) == ("study digits-softmax", "FAIL")
     assert len(study["details"]) == 12
-    assert set(study) == {"check", "level", "said", "details", "advice"}
+    assert set(study) == {"check", "level", "message", "details", "advice"}
 
 
 @pytest.mark.usefixtures("in_copied_study")

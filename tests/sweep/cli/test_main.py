@@ -1,4 +1,8 @@
+import errno
 import json
+import os
+import subprocess
+import sys
 
 import click
 import pytest
@@ -15,7 +19,10 @@ def commands(group=main, path=()):
 
 
 ALL = dict(commands())
-STUDY = ["digits-softmax"]
+READING = (
+    *("list", "show", "best", "reproduce", "test", "confirm", "compare", "space", "doctor"),
+    *("report", "export", "data info"),
+)
 
 
 @pytest.fixture
@@ -26,66 +33,50 @@ def failing(monkeypatch):
         def read_space(*_):
             raise error
 
-        monkeypatch.setattr("sweep.cli.space.read_space", read_space)
+        monkeypatch.setattr("sweep.cli.inspect.read_space", read_space)
 
     return fail
 
 
-def test_the_help_lists_every_command_and_the_way_to_begin(invoke):
+def test_every_command_and_option_has_help(invoke):
     shown = invoke("--help")
-    assert shown.exit_code == 0
-    for (name, *inner), command in ALL.items():
-        assert inner or f"\n  {name} " in shown.stdout
-        assert command.get_short_help_str()
+    assert (shown.exit_code, shown.stdout) == (0, invoke("-h").stdout)
     assert "sweep run --loss softmax --trials 50" in shown.stdout
-    assert invoke("-h").stdout == shown.stdout
+    assert invoke("--version").stdout.startswith("sweep 0.")
+    for path, command in ALL.items():
+        assert len(path) > 1 or f"\n  {path[0]} " in shown.stdout
+        assert command.help.rstrip().endswith(".")
+        help_of_it = invoke(*path, "--help")
+        assert help_of_it.exit_code == 0
+        options = [each for each in command.params if isinstance(each, click.Option)]
+        for option in options:
+            assert option.help, (path, option.name)
+            assert option.opts[0] in help_of_it.stdout
+        has_json = any("--json" in option.opts for option in options)
+        assert has_json or " ".join(path) not in READING, path
 
 
-@pytest.mark.parametrize("path", ALL, ids=" ".join)
-def test_every_command_and_option_has_help(invoke, path):
-    command = ALL[path]
-    assert command.help
-    assert command.help.rstrip().endswith(".")
-    for parameter in command.params:
-        if isinstance(parameter, click.Option):
-            assert parameter.help, parameter.name
-            assert parameter.help[0].isupper() or parameter.help.split()[0].rstrip(",") in (
-                "auto",
-                "softmax",
-            )
-    shown = invoke(*path, "--help")
-    assert shown.exit_code == 0
-    for parameter in command.params:
-        if isinstance(parameter, click.Option):
-            assert parameter.opts[0] in shown.stdout
+def test_json_is_one_line_on_stdout_alone(invoke, recorded_study):
+    for arguments in (("list",), ("show", recorded_study.name), ("space",)):
+        said = invoke(*arguments, "--json")
+        assert (said.exit_code, said.stderr) == (0, "")
+        assert said.stdout.count("\n") == 1
+        json.loads(said.stdout, parse_constant=pytest.fail)
 
 
-@pytest.mark.parametrize("path", ALL, ids=" ".join)
-def test_every_command_that_reads_prints_json(path):
-    reads = path in {("list",), ("show",), ("best",), ("reproduce",), ("test",), ("space",)}
-    has_it = any("--json" in parameter.opts for parameter in ALL[path].params)
-    assert has_it or not reads
-
-
-def test_the_version_is_told(invoke):
-    shown = invoke("--version")
-    assert shown.exit_code == 0
-    assert shown.stdout.startswith("sweep 0.")
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
+def test_what_the_user_can_put_right_is_one_line_with_its_exit_code(invoke, failing):
+    for error, code in (
         (SweepError("it is so; do this"), 1),
         (CheckFailedError("it is so; do this"), 3),
         (StoreUnreachableError("it is so; do this"), 75),
-    ],
-)
-def test_what_the_user_can_put_right_is_one_line_with_its_exit_code(invoke, failing, error, code):
-    failing(error)
+    ):
+        failing(error)
+        said = invoke("space")
+        assert (said.exit_code, said.stdout) == (code, "")
+        assert said.stderr == f"sweep: {error.label}: it is so; do this\n"
+    failing(KeyboardInterrupt())
     said = invoke("space")
-    assert (said.exit_code, said.stdout) == (code, "")
-    assert said.stderr == f"sweep: {error.label}: it is so; do this\n"
+    assert (said.exit_code, said.stdout, said.stderr) == (130, "", "sweep: interrupted\n")
 
 
 def test_debug_shows_where_it_happened_and_the_same_line(invoke, failing):
@@ -98,82 +89,71 @@ def test_debug_shows_where_it_happened_and_the_same_line(invoke, failing):
     assert said.stderr.splitlines()[-1].startswith("sweep: ")
 
 
-def test_ctrl_c_outside_a_study_is_one_word_and_130(invoke, failing):
-    failing(KeyboardInterrupt())
-    said = invoke("space")
-    assert (said.exit_code, said.stdout, said.stderr) == (130, "", "sweep: interrupted\n")
-
-
-def test_a_defect_of_ours_is_not_dressed_up_as_the_users(invoke, failing):
+def test_what_the_environment_refuses_is_one_line_and_a_defect_of_ours_is_none(invoke, failing):
+    for error, words in (
+        (MemoryError("Unable to allocate 687. MiB for an array with shape (60000, 3000)"), "687."),
+        (MemoryError(), "not enough memory"),
+        (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/sealed/x"), "/sealed/x: "),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "output cannot be written: No space"),
+        (RuntimeError("can't start new thread"), "thread"),
+    ):
+        failing(error)
+        said = invoke("space")
+        assert (said.exit_code, said.stdout) == (1, "")
+        assert said.stderr.startswith("sweep: error: ")
+        assert said.stderr.count("\n") == 1
+        assert words in said.stderr
+        assert "Traceback" in invoke("--debug", "space").stderr
     failing(ZeroDivisionError("ours"))
     assert isinstance(invoke("space").exception, ZeroDivisionError)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["list"], *([command, *STUDY] for command in ("show", "best", "test", "reproduce", "ui"))],
-    ids=lambda arguments: arguments[0],
-)
-def test_a_folder_without_studies_is_said_with_the_way_to_begin(
-    invoke, tmp_path, monkeypatch, arguments
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_finished_study")
+def test_a_stream_that_is_closed_or_full_is_one_line():
+    for redirected, code, words in (
+        (">&-", 0, "standard output is closed"),
+        ("> /dev/full", 1, "cannot be written"),
+        ("2>&- >&-", 0, ""),
+    ):
+        command = f"{sys.executable} -m sweep best digits-softmax {redirected}"
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+        assert words in done.stderr
+        assert done.stderr.count("\n") == (words != "")
+
+
+@pytest.mark.slow
+def test_ctrl_c_during_the_first_imports_is_one_word():
+    program = """
+import builtins, sys
+sys.argv = ["sweep", "list"]
+real = builtins.__import__
+def imported(name, *rest):
+    if name == "click":
+        raise KeyboardInterrupt
+    return real(name, *rest)
+builtins.__import__ = imported
+from sweep.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"sweep: interrupted\n")
+
+
+def test_a_folder_or_a_study_that_is_not_there_is_said_with_the_way_on(
+    invoke, recorded_study, tmp_path, monkeypatch
 ):
-    monkeypatch.chdir(tmp_path)
-    said = invoke(*arguments)
-    assert (said.exit_code, said.stdout) == (1, "")
-    assert said.stderr == (
-        "sweep: error: no studies here: mlruns/optuna.db does not exist; begin one with "
-        "`sweep run --loss softmax --trials 50`, or change to the folder that holds it\n"
-    )
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("command", ["show", "best", "test", "reproduce", "ui"])
-def test_an_unknown_study_is_said_with_the_ones_that_there_are(invoke, recorded_study, command):
-    said = invoke(command, "cifar10-bce")
-    assert (said.exit_code, said.stdout) == (1, "")
-    assert said.stderr == (
-        f"sweep: error: no study is named 'cifar10-bce' here; there are: {recorded_study.name}\n"
-    )
-
-
-def test_a_wrong_option_is_a_usage_error_that_names_value_and_rule(invoke):
-    for arguments, complaint in (
-        (["run", "--trials", "0"], "'--trials': 0 is not in the range 1<=x<=1000000"),
-        (["run", "--trials", "1.5"], "'--trials': '1.5' is not a valid integer range"),
-        (["run", "--epochs", "-1"], "'--epochs': -1 is not in the range"),
-        (["run", "--timeout", "0"], "'--timeout': 0.0 is not in the range x>0"),
-        (["run", "--seed", str(2**32)], "'--seed': 4294967296 is not in the range"),
-        (["run", "--sampler", "cmaes"], "'--sampler': 'cmaes' is not one of 'tpe', 'random'"),
-        (
-            ["run", "--pruner", "x"],
-            "'--pruner': 'x' is not one of 'halving', 'median', 'hyperband'",
-        ),
-        (["run", "--objective", "x"], "'--objective': 'x' is not one of 'val-accuracy'"),
-        (["run", "--loss", "hinge"], "'--loss': 'hinge' is not one of 'softmax', 'bce'"),
-        (["run", "--val-size", "0"], "'--val-size': 0 is not in the range x>=1"),
-        (["show", *STUDY, "--sort", "colour"], "'--sort': 'colour' is not one of 'result'"),
-        (["reproduce", *STUDY, "--trial", "-1"], "'--trial': -1 is not in the range x>=0"),
-        (["reproduce", *STUDY, "--tolerance", "-1"], "'--tolerance': -1.0 is not in the range"),
-        (["train", "--l2", "much"], "'--l2': 'much' is not a valid float"),
-        (["ui", "--port", "80"], "'--port': 80 is not in the range 1024<=x<=65535"),
-        (["show"], "Missing argument 'STUDY'"),
-        (["run", "--trails", "5"], "No such option '--trails'."),
-        (["rnu"], "No such command 'rnu'"),
-    ):
-        result = invoke(*arguments)
-        assert (result.exit_code, result.stdout) == (2, ""), arguments
-        assert result.stderr.startswith("Usage: sweep ")
-        assert complaint in result.stderr
-
-
-def test_json_is_one_line_on_stdout_alone(invoke, recorded_study):
-    for arguments in (
-        ["list"],
-        ["show", recorded_study.name],
-        ["best", recorded_study.name],
-        ["space"],
-    ):
-        said = invoke(*arguments, "--json")
-        assert (said.exit_code, said.stderr) == (0, "")
-        assert said.stdout.count("\n") == 1
-        json.loads(said.stdout, parse_constant=pytest.fail)
+    commands = ("show", "best", "test", "reproduce", "ui")
+    for command in commands:
+        said = invoke(command, "cifar10-bce")
+        assert (said.exit_code, said.stdout) == (1, "")
+        assert f"named 'cifar10-bce' here; there are: {recorded_study.name}\n" in said.stderr
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    for arguments in (("list",), *((command, "a") for command in commands)):
+        said = invoke(*arguments)
+        assert (said.exit_code, said.stdout) == (1, "")
+        assert "no studies here: mlruns/optuna.db does not exist; begin one" in said.stderr
+    assert list(empty.iterdir()) == []

@@ -12,7 +12,8 @@ from urllib.request import urlopen
 import pytest
 
 from sweep.cli import ui
-from sweep.tracking.tracker import Tracker
+from sweep.tracking.client import Tracker
+from sweep.tracking.undocumented import VIEW
 
 
 @pytest.fixture
@@ -51,8 +52,8 @@ def test_the_server_answers_and_all_of_it_ends_with_the_command(workspace, taken
     ) as command:  # fmt: skip
         link = command.stdout.readline().strip()
         children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
-        server, watch = map(int, children)
-        assert [os.getpgid(each) for each in (server, watch)] == [server, watch]
+        (server,) = map(int, children)
+        assert os.getpgid(server) == server
         with urlopen(link.partition("#")[0] + "health") as answer:  # noqa: S310 - our own address
             assert (answer.status, answer.read()) == (200, b"OK")
         assert members(server)
@@ -60,7 +61,7 @@ def test_the_server_answers_and_all_of_it_ends_with_the_command(workspace, taken
         _, said = command.communicate(timeout=30)
     assert command.returncode == 143
     assert said == "Ctrl-C ends the server.\n"
-    assert members(server) == members(watch) == []
+    assert members(server) == []
 
     assert urlsplit(link).port > taken
     page = urlsplit(link).fragment
@@ -86,7 +87,7 @@ def served(monkeypatch):
         asked.append(what)
         yield SimpleServer(f"http://127.0.0.1:{what[1]}")
 
-    monkeypatch.setattr("sweep.tracking.server.serving", serving)
+    monkeypatch.setattr("sweep.tracking.serving", serving)
     return asked
 
 
@@ -138,12 +139,13 @@ def test_with_a_study_its_dashboard_is_opened_which_is_there_by_then(
 def test_two_studies_are_laid_side_by_side(tiny_study, invoke, served):
     del served
     for name in ("one", "two"):
-        study = tiny_study(1, study_name=name)
+        study = tiny_study(1, study=name)
     tracker = Tracker("tiny", study.workspace)
     said = invoke("ui", "one", "two")
     assert said.exit_code == 0
     experiment = tracker.client.get_experiment_by_name("tiny")
-    names = {json.loads(value)["name"] for value in experiment.tags.values()}
+    views = [value for name, value in experiment.tags.items() if name.startswith(VIEW)]
+    names = {json.loads(value)["name"] for value in views}
     assert names == {"one beside two"}
     assert invoke("ui", *["one"] * 2).exit_code == 1
 
@@ -158,7 +160,7 @@ def test_an_untested_mlflow_is_said_and_its_plain_page_opened(
     in_copied_study, invoke, served, monkeypatch
 ):
     del in_copied_study, served
-    monkeypatch.setattr("sweep.tracking.saved_view.version", lambda _: "3.99.1")
+    monkeypatch.setattr("sweep.tracking.undocumented.version", lambda _: "3.99.1")
     said = invoke("ui", "digits-softmax")
     assert said.exit_code == 0
     assert "viewStateShareKey" not in said.stdout
@@ -177,7 +179,7 @@ def test_a_server_that_is_there_already_is_named_and_left_alone(
     def serving(*_):
         yield SimpleServer("http://127.0.0.1:5000", process=None)
 
-    monkeypatch.setattr("sweep.tracking.server.serving", serving)
+    monkeypatch.setattr("sweep.tracking.serving", serving)
     said = invoke("ui")
     assert said.exit_code == 0
     assert said.stderr == "A server of these runs is there already: http://127.0.0.1:5000\n"
@@ -212,7 +214,7 @@ def test_no_browser_is_opened_where_that_is_not_wanted(in_workspace, invoke, ser
 def test_a_server_elsewhere_is_only_linked_to_and_without_its_login(
     invoke, served, monkeypatch, opened
 ):
-    monkeypatch.setattr("sweep.tracking.tracker.newest_experiment", lambda *_: "7")
+    monkeypatch.setattr("sweep.tracking.newest_experiment", lambda *_: "7")
     said = invoke("ui", "--tracking-uri", "https://me:s3cret@runs.example")
     assert said.exit_code == 0
     assert said.output == (

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from sweep.data.batches import PIXELS
-from sweep.data.layouts import BINARY, DEVELOPMENT, PYTHON, TEST
+from sweep.data.cifar10 import DEVELOPMENT, LAYOUTS, PIXELS, TEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +20,13 @@ if TYPE_CHECKING:
     Images = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
 RECORDS = 3
+BINARY, PYTHON = LAYOUTS["binary"], LAYOUTS["python"]
+
+
+@pytest.fixture(autouse=True)
+def three_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Official files have 10,000."""
+    monkeypatch.setattr("sweep.data.cifar10.RECORDS", RECORDS)
 
 
 @pytest.fixture

@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from sweep.analysis.champion import fetch_classifier
+from sweep.analysis import fetch_classifier, trial_state
+from sweep.analysis.runs import keep_run, kept_files
 from sweep.doctor import Repaired, repair
-from sweep.doctor.agreement import compare
+from sweep.doctor.agreement import compare, waiting_files
 from sweep.errors import SweepError
 from sweep.search.lock import study_lock
 from sweep.search.record import open_study
 from sweep.search.trials import Status
-from sweep.tracking.mirror import COMPLETE, KEY
-from sweep.tracking.tracker import Tracker
+from sweep.tracking import COMPLETE, KEY
+from sweep.tracking.client import Tracker
 
 
 class Folder:
@@ -34,7 +35,7 @@ class Folder:
         return {int(run.data.tags["sweep.trial"]): run.info.run_id for run in runs}
 
     def said(self):
-        return sorted(map(str, compare(self.study, self.tracker)))
+        return sorted(each.message for each in compare(self.study, self.tracker))
 
     def execute(self, statement, *values):
         """Change MLflow's database behind its back: it takes nothing back."""
@@ -60,7 +61,7 @@ def folder(copied_study):
 def test_a_finished_study_agrees_and_is_left_as_it_is(folder):
     assert folder.said() == []
     before = folder.dump()
-    assert repair(folder.study, folder.tracker) == Repaired(0)
+    assert repair(folder.study) == Repaired(0)
     assert folder.dump() == before
 
 
@@ -83,18 +84,18 @@ def test_what_mlflow_lacks_is_said_and_filled_in(folder, in_both_stores):
         "the study's run is RUNNING, although nobody runs it",
         "trial 0 has no run",
         f"trial 1: its run is RUNNING, not {status}",
-        "trial 1: val/loss lacks epochs 1-2",
+        "trial 1: val/loss is missing in epoch 1 and 1 more",
         "trial 2: its run was never completed",
-        "trial 3: val/cost lacks epoch 1",
+        "trial 3: val/cost is missing in epoch 1",
         "trial 4: l2 is missing",
         "trial 5: best/epoch is missing",
     ]
-    assert repair(folder.study, folder.tracker) == Repaired(8)
+    assert repair(folder.study) == Repaired(8)
     assert folder.said() == []
     in_both_stores(folder.study, folder.tracker)
     assert {**folder.runs, 0: runs[0]} == runs
     before = folder.dump()
-    assert repair(folder.study, folder.tracker) == Repaired(0)
+    assert repair(folder.study) == Repaired(0)
     assert folder.dump() == before
 
 
@@ -116,14 +117,14 @@ def test_what_mlflow_has_wrong_is_said_and_made_anew_with_its_files(folder, in_b
     l2 = folder.study.trial(3).params["l2"]
     assert folder.said() == [
         "run trial-005 stands in no record",
-        "trial 0: val/loss has more than one point of epoch 1",
-        "trial 1: train/learning_rate has points of epoch 3, beyond the record",
+        "trial 0: val/loss is another in epoch 1",
+        "trial 1: train/learning_rate is another in epoch 3",
         "trial 2: val/cost is another in epoch 1",
         f"trial 3: l2 is 7, not {l2}",
         "trial 4: best/epoch is 7.0, not 1",
         "trial 5 has 2 runs",
     ]
-    assert repair(folder.study, folder.tracker) == Repaired(7, replaced=(0, 1, 2, 3, 4))
+    assert repair(folder.study) == Repaired(7, replaced=(0, 1, 2, 3, 4))
     assert folder.said() == []
     in_both_stores(folder.study, folder.tracker)
     assert {number for number in runs if folder.runs[number] != runs[number]} == {0, 1, 2, 3, 4}
@@ -134,7 +135,7 @@ def test_what_mlflow_has_wrong_is_said_and_made_anew_with_its_files(folder, in_b
     assert fetch_classifier(folder.study, best, folder.tracker).digest == best.weights_digest
     assert client.list_artifacts(folder.runs[1], "figures")
     before = folder.dump()
-    assert repair(folder.study, folder.tracker) == Repaired(0)
+    assert repair(folder.study) == Repaired(0)
     assert folder.dump() == before
 
 
@@ -144,21 +145,35 @@ def test_a_lost_mlflow_store_is_made_anew_from_the_record(
     database = shutil.copy(empty_mlflow_database, folder.workspace.folder / "new.db")
     tracker = Tracker("digits", folder.workspace, uri=f"sqlite:///{database}")
     assert len(compare(folder.study, tracker)) == 7
-    assert repair(folder.study, tracker).changes == 7
+    assert repair(folder.study, tracker.uri).changes == 7
     assert compare(folder.study, tracker) == []
     in_both_stores(folder.study, tracker)
 
 
-def test_files_that_wait_are_sent(folder):
+def test_a_deleted_experiment_is_brought_back_with_its_runs(folder, in_both_stores):
+    folder.client.delete_experiment(folder.tracker.experiment_id)
+    assert repair(folder.study) == Repaired(1)
+    assert folder.said() == []
+    in_both_stores(folder.study, folder.tracker)
+
+
+def test_files_and_runs_that_wait_are_sent(folder):
     best = folder.study.trial(1)
     waiting = folder.workspace.pending("digits-softmax") / "trial-001" / "new"
     waiting.mkdir(parents=True)
     (waiting / "file").write_text("words")
-    assert repair(folder.study, folder.tracker) == Repaired(1)
+    assert repair(folder.study) == Repaired(1)
     (new,) = folder.client.list_artifacts(folder.runs[1], "new")
     assert new.path == "new/file"
     assert not waiting.exists()
     assert fetch_classifier(folder.study, best, folder.tracker).digest == best.weights_digest
+    study, trial = folder.study, folder.study.trial(1)
+    files = kept_files(study, "reproduce-trial-001")
+    keep_run(replace(trial_state(study, trial, None), key="again", name="again", files=files))
+    assert len(waiting_files(study)) == 1
+    assert repair(study) == Repaired(1)
+    assert waiting_files(study) == []
+    assert [run.info.run_name for run in folder.tracker.runs(run_key="again")] == ["again"]
 
 
 def test_a_trial_that_has_not_ended_is_left_to_the_next_run(folder):
@@ -174,7 +189,7 @@ def test_a_study_that_is_being_run_is_not_touched(folder):
         study_lock(folder.workspace, "digits-softmax"),
         pytest.raises(SweepError, match="is being run by process"),
     ):
-        repair(folder.study, folder.tracker)
+        repair(folder.study)
     assert folder.runs == runs
 
 
@@ -184,5 +199,5 @@ def test_without_its_data_nothing_is_deleted(folder):
     config = folder.study.config
     data = replace(config.data, source="/gone.npz")
     with pytest.raises(SweepError, match=r"/gone\.npz"):
-        repair(replace(folder.study, config=replace(config, data=data)), folder.tracker)
+        repair(replace(folder.study, config=replace(config, data=data)))
     assert folder.runs == runs

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sweep.engine import LocalEngine, available_cores, local, train_all
+from sweep.engine import LocalEngine, available_cores, local
 from sweep.timings import Timings
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES
@@ -42,6 +42,20 @@ def make(tiny_data):
     return make
 
 
+def train_all(engine, trainings):
+    """Train these to their end; return the results of every pass, and what each ends with."""
+    for key, one in trainings.items():
+        engine.start(key, one)
+    passes, states = [], {}
+    while len(states) < len(trainings):
+        passes.append(engine.run_pass())
+        for key, result in passes[-1].items():
+            if result.epoch == trainings[key].epochs:
+                states |= engine.states([key])
+                engine.drop(key)
+    return passes, states
+
+
 def run(engine, passes=3):
     """Train five trainings side by side; return their results and the bytes of their weights."""
     with engine:
@@ -62,8 +76,7 @@ def test_the_workers_change_no_bit(make):
 def test_every_training_is_what_the_reference_trains(make, tiny_data, tiny_pixels, loss):
     with make(loss=loss) as engine:
         trainings = {number: training(number) for number in range(5)}
-        found = {}
-        states = train_all(engine, trainings, lambda results: found.update(results) or False)
+        passes, states = train_all(engine, trainings)
     for number, one in trainings.items():
         *_, (result, weights, bias) = train(
             tiny_pixels.training,
@@ -78,7 +91,7 @@ def test_every_training_is_what_the_reference_trains(make, tiny_data, tiny_pixel
         assert np.allclose(ours, weights, rtol=1e-4, atol=1e-6)
         assert np.allclose(states[number].bias, bias, rtol=1e-4, atol=1e-6)
         for name, expected in result.evaluations.items():
-            evaluation = found[number].evaluations[name]
+            evaluation = passes[-1][number].evaluations[name]
             assert evaluation.accuracy == expected.accuracy
             assert evaluation.loss == pytest.approx(expected.loss, rel=1e-5)
 
@@ -98,9 +111,8 @@ def test_a_training_alone_from_its_first_pass_comes_out_the_same_bit_for_bit(mak
         weights = engine.states([7])[7].weights
     with make(first_pass=1) as engine:
         assert engine.next_pass == 1
-        alone = []
-        states = train_all(engine, {7: late}, lambda found: alone.append(found[7]) or False)
-    assert alone == beside
+        passes, states = train_all(engine, {7: late})
+    assert [results[7] for results in passes] == beside
     assert np.array_equal(states[7].weights, weights)
 
 
@@ -134,41 +146,16 @@ def test_a_training_that_diverges_is_out_and_its_neighbours_stay_the_same(make):
     assert {key: state.weights.tobytes() for key, state in states.items()} == expected
 
 
-def test_training_all_gives_the_states_of_those_that_did_not_diverge(make):
-    wild = training(1, learning_rate=1e6, l2=1.0, epochs=50)
-    trainings = {"short": training(0, epochs=1), "long": training(2, epochs=3), "wild": wild}
-    with make() as engine:
-        seen = []
-        states = train_all(engine, trainings, lambda results: seen.append(dict(results)) or False)
-        assert engine.run_pass() == {}
-    assert states.keys() == {"short", "long"}
-    assert [epoch for results in seen for key, epoch in results.items() if key == "short"] == [
-        seen[0]["short"]
-    ]
-    assert any(isinstance(results.get("wild"), DivergedError) for results in seen)
-
-
-def test_training_all_stops_when_it_is_told_to(make):
-    with make() as engine:
-        states = train_all(
-            engine, {0: training(0, epochs=9)}, lambda results: results[0].epoch == 2
-        )
-        assert engine.next_pass == 2
-        assert engine.run_pass() == {}
-    assert states.keys() == {0}
-
-
 def test_the_sample_is_evaluated_after_every_epoch_and_all_rows_after_the_last(tiny_data):
     data, names = replace(tiny_data, sample=9), {}
     for curve in ("sample", "all"):
         engine = LocalEngine(
             data, loss="softmax", lanes=1, workers=1, timings=Timings(), train_curve=curve
         )
-        found = []
         with engine:
-            train_all(engine, {0: training(0, epochs=2)}, lambda r, found=found: found.append(r[0]))
-        names[curve] = [set(result.evaluations) for result in found]
-        last = found[-1].evaluations
+            passes, _ = train_all(engine, {0: training(0, epochs=2)})
+        names[curve] = [set(results[0].evaluations) for results in passes]
+        last = passes[-1][0].evaluations
         if curve == "sample":
             sampled, final = last["train"], last["final"]
     assert names == {

@@ -4,9 +4,9 @@ import shlex
 import sqlite3
 from contextlib import closing
 
-from sweep.tracking.tracker import Tracker
+from sweep.tracking.client import Tracker
 
-NONE = "not a tracking address that MLflow takes: "
+NONE = "not a tracking address that sweep takes: "
 TAKEN = "write e.g. sqlite:///mlruns/mlflow.db or http://127.0.0.1:5000 with --tracking-uri"
 COMMANDS = ("run --data digits", "train --data digits", "ui")
 
@@ -66,7 +66,7 @@ def test_a_file_that_is_no_store_of_runs_is_named_and_kept(folder, refused):
 def test_the_address_of_the_environment_is_held_to_the_same_rules(folder, refused, monkeypatch):
     del folder
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
-    for command in ("run --data digits", "sync", "report a", "export a"):
+    for command in ("run --data digits", "train --data digits", "ui"):
         refused(command, 1, f"{NONE}'./mlruns'; {TAKEN}")
 
 
@@ -102,6 +102,6 @@ def test_a_port_that_nobody_listens_on_is_given_up_at_once(
         refused(
             f"{command} --tracking-uri http://me:s3cret@127.0.0.1:9",
             75,
-            ": MLflow at http://***@127.0.0.1:9 does not do as asked: Connection refused; check ",
+            ": MLflow request to http://***@127.0.0.1:9 failed: Connection refused; check that ",
         )
     assert sum(waits) < 10

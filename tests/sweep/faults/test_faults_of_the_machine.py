@@ -12,8 +12,8 @@ import pytest
 
 from sweep.errors import SweepError
 from sweep.search import checkpoint
-from sweep.search.listener import Listener
 from sweep.search.lock import study_lock
+from sweep.search.trials import Listener
 
 ROOM = 60 << 20
 
@@ -89,7 +89,7 @@ def test_a_folder_that_is_sealed_within_a_study_costs_nothing(
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
 
     def run(name, listener=None):
-        return run_tiny(3, study_name=name, epochs=4, listener=listener)
+        return run_tiny(3, study=name, epochs=4, listener=listener)
 
     try:
         with plain_user(), pytest.raises(SweepError, match=r"mlruns/.*(denied|readonly|written)"):
@@ -141,7 +141,7 @@ def test_a_second_run_of_a_study_is_told_who_runs_it(in_finished_study, refused)
             "run --data digits --trials 6 --epochs 2",
             1,
             f"study 'digits-softmax' is being run by process {holder.pid} on "
-            f"{socket.gethostname()}; wait for it, stop it, or choose another name with --study",
+            f"{socket.gethostname()}; wait for it, stop it, or choose another name",
         )
     finally:
         holder.kill()

@@ -3,13 +3,11 @@
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from sweep.search.record import open_study
-from sweep.tracking.tracker import Tracker
+from sweep.tracking.client import Tracker
 
 LEFT_OVER = {
     "MLFLOW_RUN_ID": "0123456789abcdef0123456789abcdef",
@@ -36,10 +34,10 @@ def test_settings_of_other_programs_change_nothing(
     in_workspace, invoke, image_npz, monkeypatch, outcome, in_both_stores
 ):
     command = ["run", "--data", image_npz, *OPTIONS]
-    assert invoke(*command, "--study", "plain").exit_code == 0
+    assert invoke(*command, "plain").exit_code == 0
     for name, value in LEFT_OVER.items():
         monkeypatch.setenv(name, value)
-    done = invoke(*command, "--study", "beset")
+    done = invoke(*command, "beset")
     assert done.exit_code == 0, done.output
     assert "warning" not in done.stderr
     plain, beset = (open_study(name, in_workspace) for name in ("plain", "beset"))
@@ -53,35 +51,6 @@ def test_settings_of_other_programs_change_nothing(
         metrics = [{name for run in found for name in run.data.metrics} for found in runs]
         assert metrics[0] == metrics[1]
     assert not list(in_workspace.root.glob("elsewhere.db"))
-
-
-class Counting(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.seen += 1
-        self.send_error(404)
-
-    def log_message(self, *_):
-        """Keep silent."""
-
-
-def test_a_server_of_this_machine_is_reached_without_the_proxy(
-    in_workspace, invoke, image_npz, monkeypatch
-):
-    del in_workspace
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, "intranet")
-    for name in ("HTTP_PROXY", "http_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-    server.seen = 0
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    uri = f"http://127.0.0.1:{server.server_port}"
-    refused = invoke("train", "--data", image_npz, "--tracking-uri", uri)
-    server.shutdown()
-    server.server_close()
-    assert refused.exit_code == 75
-    assert server.seen > 0
-    assert os.environ["no_proxy"] == "intranet,127.0.0.1"
 
 
 @pytest.mark.slow

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from sweep.config import StudyConfig
 from sweep.errors import SweepError
 from sweep.search.record import CONFIG
-from sweep.space import NAMES, axis_from_text
-from sweep.space.reading import axes_from_file
+from sweep.search_space import NAMES, axes_from_file, axis_from_text
 
 BOUNDED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 NUMBER = st.sampled_from(["0", "1", "-1", "0.5", "1e-4", "1e999", "nan", "inf", "9" * 5000, "0x1"])

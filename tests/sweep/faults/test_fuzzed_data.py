@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sweep.data.batches import PIXELS, read_binary, read_python
+from sweep.data import LAYOUTS, open_source
+from sweep.data.cifar10 import DEVELOPMENT, PIXELS, TEST
 from sweep.data.npz import open_npz
 from sweep.errors import SweepError
 from sweep_model.classifier import LinearClassifier
@@ -136,34 +137,32 @@ def test_any_bytes_are_a_classifier_or_refused(tmp_path, classifier_bytes, data)
     within_bounds(lambda: LinearClassifier.load(tmp_path / "a.npz"), ValueError)
 
 
-@BOUNDED
-@given(
-    head=st.binary(max_size=3 * RECORDS),
-    length=st.sampled_from([0, 1, PIXELS, RECORDS * (1 + PIXELS)]),
-)
-def test_any_bytes_are_a_binary_batch_or_refused(head, length):
-    content = head.ljust(length, b"\xff")
-    within_bounds(lambda: read_binary(content, "a.bin", RECORDS), SweepError)
+def load_cifar10(folder, layout, content):
+    """Load CIFAR-10 of which each file has that content."""
+    for batch in DEVELOPMENT + TEST:
+        (folder / f"{batch}{LAYOUTS[layout].suffix}").write_bytes(content)
+    return open_source("cifar10", folder).development()
 
 
 @BOUNDED
 @given(data=st.data())
-def test_any_bytes_are_a_python_batch_or_refused(data):
-    whole = batch()
-    content = data.draw(damaged(whole) | damaged(whole[:200]) | st.binary(max_size=200))
-    within_bounds(lambda: read_python(content, "a", RECORDS), SweepError)
+def test_any_bytes_are_a_batch_or_refused(tmp_path, monkeypatch, data):
+    monkeypatch.setattr("sweep.data.cifar10.RECORDS", RECORDS)
+    head = data.draw(damaged(BATCH) | damaged(BATCH[:200]) | st.binary(max_size=200))
+    content = head.ljust(RECORDS * (1 + PIXELS), b"\xff")
+    for layout in LAYOUTS:
+        (tmp_path / layout).mkdir(exist_ok=True)
+        within_bounds(lambda: load_cifar10(tmp_path / layout, layout, content), SweepError)  # noqa: B023
 
 
-def batch():
-    """Return a pickle of the kind that CIFAR-10 in Python is made of."""
-    rows = np.zeros((RECORDS, PIXELS), np.uint8)
-    return pickle.dumps({"data": rows, "labels": [1, 2]}, protocol=4)
+BATCH = pickle.dumps({"data": np.zeros((RECORDS, PIXELS), np.uint8), "labels": [1, 2]}, protocol=4)
 
 
-def test_the_files_that_are_damaged_here_are_good(tmp_path, classifier_bytes):
+def test_the_files_that_are_damaged_here_are_good(tmp_path, classifier_bytes, monkeypatch):
     load_npz(tmp_path / "a.npz", NPZ)
     load_npz(tmp_path / "a.npz", COMPRESSED)
     (tmp_path / "a.npz").write_bytes(classifier_bytes)
     assert LinearClassifier.load(tmp_path / "a.npz").class_names == ("a", "b")
-    assert read_python(batch(), "a", RECORDS)[1].tolist() == [1, 2]
-    read_binary(bytes(RECORDS * (1 + PIXELS)), "a.bin", RECORDS)
+    monkeypatch.setattr("sweep.data.cifar10.RECORDS", RECORDS)
+    assert load_cifar10(tmp_path, "python", BATCH).labels.tolist() == [1, 2] * 5
+    load_cifar10(tmp_path, "binary", bytes(RECORDS * (1 + PIXELS)))

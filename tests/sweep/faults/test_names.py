@@ -35,7 +35,7 @@ RULE = "a study name has 1 to 80 letters, digits, dots, dashes or underscores"
 def test_a_study_is_not_begun_under_a_hostile_name(folder, refused):
     del folder
     for name in HOSTILE:
-        command = shlex.join(["run", "--data", "digits", f"--study={name}"])
+        command = shlex.join(["run", "--data", "digits", "--", name])
         refused(command, 1, RULE, "choose another")
 
 

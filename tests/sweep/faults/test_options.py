@@ -60,7 +60,7 @@ def test_a_command_that_is_none_is_a_usage_error(folder, refused):
     del folder
     for command, says in (
         ("rnu", "No such command 'rnu'"),
-        ("run extra", "Got unexpected extra argument (extra)"),
+        ("run one two", "Got unexpected extra argument (two)"),
         ("list extra", "Got unexpected extra argument (extra)"),
         ("run --trails 5", "No such option '--trails'. Did you mean '--trials'?"),
         ("run --trials", "Option '--trials' requires an argument"),

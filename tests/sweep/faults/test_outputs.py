@@ -5,57 +5,64 @@ import shutil
 
 import pytest
 
-OUT = (
-    "export digits-softmax --out",
-    "report digits-softmax --out",
-    "report digits-softmax --format md --out",
-)
+OUT = {
+    "export digits-softmax --out": ".zip",
+    "report digits-softmax --out": ".html",
+    "report digits-softmax --format md --out": ".md",
+}
 
 
 @pytest.fixture
 def written(in_finished_study, tmp_path, refused, unchanged):
-    """Return a check that each command refuses to write to a place, given within `tmp_path`."""
+    """Return a check that each command refuses to write to a place, given within `tmp_path`.
+
+    `make` makes what lies there, with the command's own ending.
+    """
     del in_finished_study
 
-    def check(place, code, *says):
-        for command in OUT:
+    def check(place, *says, make=None):
+        for command, ending in OUT.items():
+            path = tmp_path / f"{place}{ending}"
+            if os.path.lexists(path):
+                path.unlink()
+            if make is not None:
+                make(path)
             with unchanged(tmp_path):
-                refused(f"{command} {tmp_path / place}", code, str(place)[-20:], *says, "--out")
+                refused(f"{command} {path}", 1, path.name[-20:], *says, "--out")
 
     return check
 
 
-@pytest.fixture
-def thesis(tmp_path):
-    """Return a file of somebody else's."""
-    path = tmp_path / "thesis"
-    path.write_text("three years of work")
-    return path
+def link(target, path):
+    path.symlink_to(target)
 
 
-def test_what_is_there_and_is_not_ours_is_not_written_to(thesis, written, tmp_path):
-    written(thesis, 1, "is there already and is no ", " of sweep's; move it away, or name another")
+def test_what_is_there_and_is_not_ours_is_not_written_to(written, refused, tmp_path):
+    words = " of sweep's; move it away, or name another"
+    written(
+        "thesis", "is there already and is no ", words, make=lambda p: p.write_text("three years")
+    )
+    (tmp_path / "words").write_text("words")
+    for target in ("gone", "words", "/dev/null"):
+        written(
+            "link", "is there already and is no file", make=lambda p, to=target: p.symlink_to(to)
+        )
+    written("pipe", "is there already and is no file", make=os.mkfifo)
     (tmp_path / "place").mkdir()
-    written("place", 2, "is a directory")
-    for target in ("gone", "thesis", "/dev/null"):
-        (tmp_path / "link").unlink(missing_ok=True)
-        (tmp_path / "link").symlink_to(target)
-        written("link", 1, "link: is there already and is no file; name another with --out")
-    os.mkfifo(tmp_path / "pipe")
-    for device in ("pipe", "/dev/full", "/dev/null"):
-        written(device, 1, f"{device}: is there already and is no file; name another with --out")
+    refused(f"report digits-softmax --out {tmp_path / 'place'}", 2, "is a directory")
+    for command in OUT:
+        refused(f"{command} /dev/null", 1, "/dev/null: ", " ends in ", "--out")
 
 
-def test_a_place_that_cannot_be_used_is_named(thesis, written, tmp_path, plain_user):
-    del thesis
-    written("none/a", 1, "none is no folder; name another with --out")
-    written("thesis/a", 1, "thesis is no folder; name another with --out")
-    written("a" * 300, 1, "cannot be used: File name too long; name another with --out")
+def test_a_place_that_cannot_be_used_is_named(written, tmp_path, plain_user):
+    (tmp_path / "thesis").write_text("three years")
+    written("none/a", "none is no folder; name another with --out")
+    written("thesis/a", "thesis is no folder; name another with --out")
+    written("a" * 300, "cannot be used: File name too long; name another with --out")
     (tmp_path / "sealed").mkdir(mode=0o500)
-    (tmp_path / "kept").touch(mode=0)
     with plain_user():
-        written("sealed/a", 1, "sealed may not be written to; name another with --out")
-        written("kept", 1, "kept: cannot be used: Permission denied; name another with --out")
+        written("sealed/a", "sealed may not be written to; name another with --out")
+        written("kept", "cannot be used: Permission denied", make=lambda path: path.touch(mode=0))
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def nowhere(folder, *texts):
 
 
 COMMANDS = (
-    ["run", "--data", "digits", "--trials", "1", "--study", "a"],
+    ["run", "--data", "digits", "--trials", "1", "a"],
     ["train", "--data", "digits", "--epochs", "1"],
     ["report", "digits-softmax"],
     ["export", "digits-softmax"],

@@ -1,15 +1,31 @@
-"""A tracking server that goes away, breaks down or is slow while a study runs."""
+"""A tracking store that is away, broken, slow, locked or full while a study runs.
+
+| MLflow's store               | what happens                                   | test         |
+| ---------------------------- | ---------------------------------------------- | ------------ |
+| does not answer at the start | refused with the cause, 75, nothing is left    | test_client  |
+| wants a login at the start   | refused with what to set, exit 1               | test_client  |
+| is slow                      | the study does not wait, nothing is said       | slow         |
+| is down, silent, answers 500 | one warning, attempts go on, all arrives       | down, ...    |
+| takes the login no more      | the same                                       | unauthorised |
+| is killed and started again  | the same                                       | killed       |
+| is locked, or its disk full  | the same                                       | locked, full |
+| stays away beyond the end    | said; the same command or `sync` sends all     | stays_away   |
+| lost the answer to a call    | sent again, which changes nothing              | test_mirror  |
+| is asked by a process that died | another one is started, all arrives         | test_process |
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -17,11 +33,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from sweep.errors import StoreUnreachableError
-from sweep.search.listener import Listener
-from sweep.search.trials import Status
+from sweep.search.trials import Listener, Status
 from sweep.tracking import mirror
-from sweep.tracking.pages import DIRECT, find_place
-from sweep.tracking.tracker import Tracker
+from sweep.tracking.client import Tracker
+from sweep.tracking.ui import DIRECT
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,19 +52,21 @@ GONE, BACK = 2, 9
 """The passes at whose ends the server goes and comes back."""
 
 
+ANSWERS = {"broken": 500, "unauthorised": 401}
+
+
 class RealServer:
     """A server of MLflow in a folder that can be killed and started again."""
 
     def __init__(self, folder):
         self.folder, self.process = folder, None
-        self.place = find_place(7400)
-
-    @property
-    def address(self):
-        return self.place.address
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
 
     def start(self):
-        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.place.port)]
+        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port)]
         self.process = subprocess.Popen(
             [*command, "--workers", "1"],
             cwd=self.folder,
@@ -74,7 +91,7 @@ class RealServer:
 
 
 class Proxy(ThreadingHTTPServer):
-    """Stands before a server, and is `up`, `down`, `broken` (answers 500), `silent` or `slow`."""
+    """Stands before a server, and is `up`, `down`, `silent`, `slow`, or gives one of `ANSWERS`."""
 
     daemon_threads = True
 
@@ -99,8 +116,8 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(TIMEOUT + 1 if mode == "silent" else 0)
             self.close_connection = True
             return
-        if mode == "broken":
-            self.send_error(500)
+        if mode in ANSWERS:
+            self.send_error(ANSWERS[mode])
             return
         if mode == "slow":
             time.sleep(0.2)
@@ -203,7 +220,7 @@ def run(run_tiny, image_npz, monkeypatch):
     def run(address, name, listener=None):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         data = str(image_npz)
-        return run_tiny(TRIALS, listener=listener, data=data, study_name=name, **OPTIONS)
+        return run_tiny(TRIALS, listener=listener, data=data, study=name, **OPTIONS)
 
     return run
 
@@ -242,7 +259,7 @@ def is_whole(workspace, in_both_stores):
     return check
 
 
-@pytest.mark.parametrize("trouble", ["down", "broken", "silent", "slow"])
+@pytest.mark.parametrize("trouble", ["down", "silent", "slow", *ANSWERS])
 def test_a_study_goes_on_without_its_server_and_nothing_is_lost(run, is_whole, proxy, trouble):
     weather = Weather(
         goes=lambda: setattr(proxy, "mode", trouble),
@@ -256,9 +273,59 @@ def test_a_study_goes_on_without_its_server_and_nothing_is_lost(run, is_whole, p
         assert weather.warnings == []
     else:
         gone, back = weather.warnings
-        assert f"MLflow at {proxy.address} does not do as asked" in gone
+        assert f"MLflow request to {proxy.address} failed: " in gone
         assert "the study goes on" in gone
         assert back == "MLflow answers again"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return a folder with a small disk of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("no small disk can be mounted here")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@contextmanager
+def locked(database):
+    """Hold a database, as another program may."""
+    with closing(
+        sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+    ) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@contextmanager
+def full(database):
+    """Leave no byte free on the disk of a database."""
+    ballast = database.with_name("ballast")
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 4096):
+            pass
+    yield
+    ballast.unlink()
+
+
+@pytest.mark.parametrize("trouble", [locked, full], ids=["locked", "full"])
+def test_a_study_goes_on_while_its_database_takes_nothing(
+    run, is_whole, small_disk, empty_mlflow_database, trouble
+):
+    database = small_disk / "runs.db"
+    shutil.copy(empty_mlflow_database, database)
+    with ExitStack() as stack:
+        weather = Weather(goes=lambda: stack.enter_context(trouble(database)), comes=stack.close)
+        session = run(f"sqlite:///{database}", trouble.__name__, weather)
+    assert session.why == "6 of 6 trials finished"
+    is_whole(session.study, f"sqlite:///{database}")
+    gone, back = weather.warnings
+    helps = {"locked": "close the program that holds it", "full": "make room there"}
+    assert f"{helps[trouble.__name__]}; the study goes on" in gone
+    assert back == "MLflow answers again"
 
 
 def test_a_study_goes_on_while_its_server_is_killed_and_started_again(run, is_whole, mortal_server):
@@ -274,7 +341,7 @@ def test_a_study_goes_on_while_its_server_is_killed_and_started_again(run, is_wh
 def test_a_server_that_stays_away_costs_no_result_and_gets_all_of_them_later(
     run, is_whole, proxy, workspace, invoke, monkeypatch
 ):
-    monkeypatch.setattr(mirror, "LAST_PATIENCE", 0.2)
+    monkeypatch.setattr(mirror, "CLOSE_SECONDS", 0.2)
     monkeypatch.chdir(workspace.root)
     for name in ("run", "sync"):
         weather = Weather(goes=lambda: setattr(proxy, "mode", "down"))

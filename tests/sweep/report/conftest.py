@@ -5,33 +5,23 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import comparisons
 import pytest
+from doubles import NoStore
 
-from sweep.analysis.boundary import Edge
-from sweep.analysis.confirmation import BASELINE, Confirmation, Confirmed
-from sweep.analysis.importance import Importance, Importances
-from sweep.comparison import Answers, Comparison, Difference, Search
+from sweep.analysis import (
+    Confirmation,
+    Confirmed,
+    Edge,
+    Importance,
+    Importances,
+)
 from sweep.report.facts import Command, Picture, Report, StudyFacts, TrialRow, Unknown
 from sweep.search.trials import Tally
-from sweep.space import BASELINES
-from sweep.statistics.best_of import best_of
-from sweep.statistics.intervals import Share
-from sweep.statistics.outputs import Outputs
-from sweep.statistics.paired import PairedDifference
-from sweep.statistics.place import place_of
+from sweep.search_space import BASELINES
+from sweep.statistics import Share
 
 DOT = b"\x89PNG\r\n\x1a\n"
-
-
-OUTPUTS = Outputs(
-    name="softmax",
-    right=[0, 70],
-    wrong=[30, 0],
-    counts=[0, 100],
-    confidence=[None, 0.9],
-    accuracy=[None, 0.7],
-    calibration_error=0.2,
-)
 
 
 def trial_row(
@@ -51,6 +41,11 @@ def trial_row(
 
 
 @pytest.fixture
+def no_store():
+    return NoStore()
+
+
+@pytest.fixture
 def confirmation():
     """Trial 2 wins by 3 points; the report's own setting spreads by 1 point; on five seeds."""
     seeds = [0.0, 0.01, 0.02, 0.01, 0.0]
@@ -64,7 +59,7 @@ def confirmation():
             Confirmed(trial=2, search=0.9, values=[0.88 + seed for seed in seeds]),
             Confirmed(trial=0, search=0.8, values=[0.85 + seed for seed in seeds]),
         ],
-        baseline=Confirmed(trial=BASELINE, search=math.nan, values=[0.70 + seed for seed in seeds]),
+        baseline=Confirmed(trial=None, search=math.nan, values=[0.70 + seed for seed in seeds]),
     )
 
 
@@ -84,12 +79,11 @@ def edge():
 
 
 @pytest.fixture
-def picture():
+def dot():
     return Picture(
         name="tiny-softmax-history",
         caption="How to read it.",
         alt="What it shows.",
-        kind="png",
         content=DOT,
         width=900,
         height=430,
@@ -97,15 +91,17 @@ def picture():
 
 
 @pytest.fixture
-def study(make_config, confirmation, picture):
+def study(make_config, make_trial, confirmation, dot):
     """Return all that can be known of a study."""
     return StudyFacts(
         config=make_config(),
         tally=Tally(complete=2, pruned=1, failed=1, running=0),
-        selected=2,
-        setting=BASELINES["softmax"] | {"l2": 0.001},
-        search=0.9,
-        validation=Share.of(14, 15),
+        selected=make_trial(
+            2,
+            [0.9],
+            params={"l2": 0.001},
+            environment={"python": "3.11.7", "numpy": "2.4.6", "machine": "Linux x86_64"},
+        ),
         trials=[
             trial_row(2, 0.9, selected=True, level=True),
             trial_row(0, 0.89, level=True),
@@ -127,9 +123,8 @@ def study(make_config, confirmation, picture):
         ),
         test=Share.of(82, 100),
         openings=1,
-        environment={"python": "3.11.7", "numpy": "2.4.6", "machine": "Linux x86_64"},
         git={"commit": "c0ffee", "dirty": "False"},
-        pictures=[picture],
+        pictures=[dot],
     )
 
 
@@ -146,15 +141,11 @@ def empty(study):
         study,
         tally=Tally(complete=0, pruned=0, failed=1, running=0),
         selected=None,
-        setting={},
-        search=None,
-        validation=None,
         trials=[trial_row(0, None, status="failed", epochs=0, reason="the cost is nan")],
         confirmation=None,
         importances=Importances(ranked=[], alike=[], reason="0 trials reached epoch 2, 10 needed"),
         test=None,
         openings=0,
-        environment={},
         git={},
         pictures=[],
     )
@@ -166,74 +157,29 @@ def other(study, make_config):
     return replace(study, config=make_config(loss="bce"))
 
 
-def answers_of(study, right):
-    search = Search(
-        sampler="tpe",
-        pruner="halving",
-        epochs=6,
-        complete=2,
-        pruned=1,
-        failed=1,
-        best_of=best_of([0.5, 0.7], without=1),
-        drawn_independently=False,
-        rung=2,
-        importances=study.importances,
-        places=[
-            place_of(study.config.space.axes[name], value) for name, value in study.setting.items()
-        ],
-    )
-    return Answers(
-        study=study.name,
-        study_id="",
-        loss=study.config.loss,
-        trial=study.selected,
-        grounds="",
-        weights_digest="w",
-        setting=dict(study.setting),
-        seeds=5,
-        confirmed_mean=None,
-        confirmed_error=None,
-        openings=1,
-        train_accuracy=0.9,
-        val=Share.of(14, 15),
-        test=Share.of(right, 100),
-        per_class=[Share.of(30, 40), None],
-        confusion=[[30, 10], [0, 0]],
-        outputs=[OUTPUTS],
-        search=search,
+@pytest.fixture
+def comparison(study, other):
+    """Return a comparison of the two studies on 100 test rows, which shows a difference."""
+    first, second = study.name, other.name
+    same = {"trial": 2, "train_accuracy": 0.9, "val": Share.of(14, 15)}
+    ends = {"first_only": 12, "second_only": 0, "low": 0.06, "high": 0.19}
+    return comparisons.comparison(
+        [comparisons.answers(first, 82, **same), comparisons.answers(second, 70, **same)],
+        [comparisons.difference(first, second, 0.12, 0.0005, **ends)],
+        test_rows=100,
     )
 
 
 @pytest.fixture
-def comparison(study, other):
-    """Return a comparison of the two studies on 100 test rows, which shows a difference."""
-    paired = PairedDifference(
-        both=70,
-        first_only=12,
-        second_only=0,
-        neither=18,
-        difference=0.12,
-        low=0.06,
-        high=0.19,
-        level=0.95,
-        p_value=0.0005,
-    )
-    return Comparison(
-        made="2026-01-01T00:00:00+00:00",
-        data="tiny",
-        data_digest="d" * 64,
-        split_digest="5" * 64,
-        test_digest="t" * 64,
-        test_rows=100,
-        class_names=["ant", "bee"],
-        metric="val/accuracy",
-        direction="maximize",
-        answers=[answers_of(study, 82), answers_of(other, 70)],
-        differences=[
-            Difference(first=study.name, second=other.name, paired=paired, p_value=0.0005)
-        ],
-        caveats=["the searches were not of the same length"],
-    )
+def searched(make_study, make_config, make_trial):
+    """Return a study of three complete trials and one that was pruned, on record."""
+    accuracies = {0: [0.5, 0.6], 1: [0.5, 0.8], 2: [0.5, 0.7]}
+    trials = [
+        make_trial(number, values, params={"l2": 0.01 * (1 + number)})
+        for number, values in accuracies.items()
+    ]
+    trials.append(make_trial(3, [0.9], status="pruned", reason="rung 1"))
+    return make_study(make_config(epochs=2), trials)
 
 
 @pytest.fixture
@@ -249,7 +195,7 @@ def make_report():
             "studies": list(studies),
             "comparison": None,
             "comparison_pictures": [],
-            "commands": [Command("Search again.", "sweep run --study tiny-softmax")],
+            "commands": [Command("Search again.", "sweep run tiny-softmax")],
             "written": "Written on a day.",
         }
         return Report(**(facts | changes))
@@ -278,7 +224,9 @@ def hostile_report(study, make_report, hostile):
         study,
         config=replace(study.config, data=data),
         trials=rows,
-        environment={f"{hostile}{number}": hostile for number in range(3)},
+        selected=replace(
+            study.selected, environment={f"{hostile}{number}": hostile for number in range(3)}
+        ),
         git={"commit": hostile},
         pictures=[replace(each, alt=hostile, caption=hostile) for each in study.pictures],
     )

@@ -3,17 +3,17 @@
 import pytest
 from doubles import Fate, Watcher, dying, outcome
 
+from sweep.analysis.runs import StudyMirror, draw_pending, study_state
 from sweep.engine import LocalEngine
 from sweep.search.checkpoint import Checkpoints
-from sweep.search.interrupts import Interrupts
+from sweep.search.lock import Interrupts
 from sweep.search.record import begin_study, open_study
 from sweep.search.runner import Runner
 from sweep.search.storage import create_storage
-from sweep.search.study_run import StudyMirror, study_state
 from sweep.search.trials import Status
 from sweep.timings import Timings
-from sweep.tracking.mirror import Mirror
-from sweep.tracking.tracker import Tracker
+from sweep.tracking import Mirror
+from sweep.tracking.client import Tracker
 
 TRIALS = 5
 WRITES = {
@@ -53,7 +53,7 @@ class AtOnce:
 
     def update(self, states):
         for state in states:
-            self._mirror.update(state)
+            self._mirror.update(draw_pending(state))
 
 
 class EveryOtherPass(Checkpoints):
@@ -185,7 +185,7 @@ def test_a_real_study_that_dies_at_a_write_ends_as_the_unbroken_one(check):
     assert set(statuses) == {Status.COMPLETE, Status.PRUNED}
     assert runs.keys() == {"tiny-softmax", *(f"trial-{n:03d}" for n in range(TRIALS))}
     assert {run["parent"] for name, run in runs.items() if "trial" in name} == {"tiny-softmax"}
-    assert left == ["making.lock"]
+    assert left == ["initialize.lock"]
     check(lambda writes: [writes // 3, writes - 2])
 
 

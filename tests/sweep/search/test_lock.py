@@ -1,6 +1,8 @@
 import os
+import signal
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 from filelock import FileLock
@@ -8,6 +10,9 @@ from filelock import FileLock
 from sweep.errors import SweepError
 from sweep.search.lock import (
     GLANCE_SECONDS,
+    SIGNALS,
+    InterruptedStudyError,
+    Interrupts,
     is_held,
     record_lock,
     refuse_running,
@@ -33,7 +38,7 @@ def owner(workspace):
 def test_a_second_holder_is_told_which_process_on_which_host_is_the_first(workspace):
     with (
         study_lock(workspace, "one"),
-        pytest.raises(SweepError, match=f"'one' is being run by {ME}; .*--study"),
+        pytest.raises(SweepError, match=f"'one' is being run by {ME}; .*another name"),
         study_lock(workspace, "one"),
     ):
         pass
@@ -114,3 +119,80 @@ def test_the_record_is_changed_by_one_at_a_time_also_while_the_study_runs(worksp
         assert other.is_alive()
     other.join(10)
     assert not other.is_alive()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_is_remembered_and_nothing_is_raised(number):
+    with Interrupts().listening() as interrupts:
+        assert interrupts.received is None
+        os.kill(os.getpid(), number)
+        assert interrupts.received == number
+
+
+def test_the_handlers_of_before_are_back_afterwards():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with suppress(ValueError), Interrupts().listening():
+        assert [signal.getsignal(number) for number in SIGNALS] != before
+        raise ValueError
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.mark.slow
+def test_a_signal_that_the_shell_had_ignored_is_heard():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupts().listening() as interrupts:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert interrupts.received == signal.SIGINT
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_exit_code_is_the_one_of_shells(number, code):
+    interrupts = Interrupts()
+    interrupts.received = number
+    with pytest.raises(InterruptedStudyError, match="stopped here") as raised:
+        interrupts.raise_received("stopped here")
+    assert raised.value.exit_code == code
+
+
+def test_without_a_signal_nothing_is_raised():
+    Interrupts().raise_received("stopped here")
+
+
+@pytest.mark.slow
+def test_a_hangup_that_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts().listening() as interrupts:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert interrupts.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("second", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_a_process_of_ours_at_once(monkeypatch, capfd, second, code):
+    ends = []
+    monkeypatch.setattr("sweep.search.lock.os._exit", ends.append)
+    monkeypatch.setattr(Interrupts, "own_process", True)
+    with Interrupts().listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert ends == []
+        assert capfd.readouterr().err.startswith("\nsweep: stopping")
+        os.kill(os.getpid(), second)
+        assert ends == [code]
+
+
+@pytest.mark.slow
+def test_in_a_process_of_somebody_else_a_second_signal_raises(monkeypatch, capfd):
+    monkeypatch.setattr(Interrupts, "own_process", False)
+    with Interrupts().listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert capfd.readouterr().err == ""

@@ -1,11 +1,13 @@
 import optuna
 import pytest
+from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sweep.config import trial_seed
+from sweep.errors import SweepError
 from sweep.search import objective as module
-from sweep.search.objective import Objective
-from sweep.space import DEFAULT_SPACES, NAMES, read_space
+from sweep.search.objective import Objective, as_optuna, at_first_rung, first_rung
+from sweep.search_space import DEFAULT_SPACES, NAMES, read_space
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES
 from sweep_model.reference import train
@@ -109,7 +111,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tiny_pixel
 
 @pytest.mark.parametrize("epochs", [0, -3, 1.5])
 def test_epochs_that_cannot_be_are_refused_before_any_trial(tiny_pixels, epochs):
-    with pytest.raises(ValueError, match=f"epochs must be a whole number from 1 on, got {epochs}"):
+    with pytest.raises(SweepError, match=f"epochs must be a whole number from 1 on, got {epochs}"):
         Objective(tiny_pixels, epochs=epochs)
 
 
@@ -140,3 +142,52 @@ def test_training_runs_with_one_blas_thread_and_gives_the_others_back(tiny_pixel
     assert (len(within), len(between)) == (3, 2)
     assert {threads for counts in within for threads in counts} == {1}
     assert {threads for counts in between for threads in counts} == {2}
+
+
+def test_a_study_that_looks_for_the_worst_is_refused(tiny_pixels):
+    for metric, direction in (("val/accuracy", "minimize"), ("val/loss", "maximize")):
+        with pytest.raises(SweepError, match="create it with direction="):
+            study_of(Objective(tiny_pixels, epochs=1, metric=metric), 1, direction=direction)
+
+
+def test_the_first_rung_is_that_of_the_pruner_or_the_last_epoch(make_config):
+    for changes, expected in (
+        ({"epochs": 50}, 2),
+        ({"epochs": 50, "eta": 4}, 1),
+        ({"epochs": 50, "pruner": "hyperband"}, 2),
+        ({"epochs": 50, "pruner": "none"}, 50),
+        ({"epochs": 2}, 1),
+        ({"epochs": 1}, 1),
+    ):
+        assert first_rung(make_config(**changes)) == expected, changes
+
+
+def trials(make_trial):
+    return [
+        make_trial(0, [0.1, 0.2, 0.4]),
+        make_trial(1, [0.3, 0.1], status="pruned"),
+        make_trial(2, [0.5], status="failed"),
+        make_trial(3, [], status="failed"),
+        make_trial(4, [0.2, 0.3], status="running"),
+    ]
+
+
+def test_trials_are_shown_as_they_ended(make_config, make_trial):
+    given = trials(make_trial)
+    shown = as_optuna(make_config(), given)
+    states = ["COMPLETE", "PRUNED", "FAIL", "FAIL", "RUNNING"]
+    assert [trial.state for trial in shown] == [TrialState[name] for name in states]
+    assert [trial.value for trial in shown] == [0.4, None, None, None, None]
+    assert shown[1].intermediate_values == {1: 0.3, 2: 0.1}
+    assert [trial.params for trial in shown] == [trial.params for trial in given]
+    assert shown[0].datetime_start.timestamp() == given[0].began / 1000
+    assert shown[4].datetime_complete is None
+
+
+def test_at_the_first_rung_all_that_reached_it_have_their_value_there(make_config, make_trial):
+    shown = at_first_rung(make_config(epochs=50), trials(make_trial))
+    assert [trial.number for trial in shown] == [0, 1, 4]
+    assert {trial.state for trial in shown} == {TrialState.COMPLETE}
+    assert [trial.value for trial in shown] == [0.2, 0.1, 0.3]
+    losses = at_first_rung(make_config(epochs=50, objective="val-loss"), trials(make_trial))
+    assert [round(trial.value, 6) for trial in losses] == [0.8, 0.9, 0.7]

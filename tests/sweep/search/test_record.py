@@ -19,6 +19,7 @@ from sweep.search.record import (
     Budget,
     Queued,
     begin_study,
+    find_study,
     importing_study,
     load_study,
     open_study,
@@ -28,7 +29,7 @@ from sweep.search.record import (
 )
 from sweep.search.storage import create_storage, open_storage
 from sweep.search.trials import Status
-from sweep.space import BASELINES
+from sweep.search_space import BASELINES
 from sweep.workspace import Workspace
 
 SETTING = {
@@ -265,9 +266,9 @@ def test_studies_of_other_programs_are_named_and_left_alone(begin, workspace):
         optuna.trial.create_trial(value=1.0)
     )
     assert study_names(storage, workspace) == ["also", "theirs", "tiny-softmax"]
-    assert [study.name for study in recorded_studies(storage, workspace)] == ["tiny-softmax"]
+    assert [study.name for study in recorded_studies(storage, workspace)[0]] == ["tiny-softmax"]
     for name in ("theirs", "also"):
-        with pytest.raises(SweepError, match=r"not begun by sweep.*--study"):
+        with pytest.raises(SweepError, match=r"not begun by sweep.*sweep run NAME"):
             begin(study=name)
     with pytest.raises(SweepError, match=r"no study is named 'nobodys' here.*tiny-softmax"):
         load_study("nobodys", storage, workspace)
@@ -278,9 +279,26 @@ def test_a_study_of_the_first_version_is_refused_in_one_line(begin, workspace):
     old = optuna.create_study(study_name="old", storage=storage, direction="maximize")
     old.set_user_attr("sweep:settings", {"study": "old"})
     for attempt in (lambda: open_study("old", workspace), lambda: begin(study="old")):
-        with pytest.raises(SweepError, match=r"^study 'old' was made by sweep 0\.1.*--study$"):
+        with pytest.raises(SweepError, match=r"^study 'old' was made by sweep 0\.1.*new study$"):
             attempt()
-    assert recorded_studies(storage, workspace) == []
+    assert recorded_studies(storage, workspace) == ([], [])
+
+
+def test_a_study_whose_config_cannot_be_read_is_named_and_hides_no_other(begin, workspace):
+    storage = open_storage(workspace)
+    for name, change in (
+        ("loss", {"loss": "hinge"}),
+        ("more", {"width": 3}),
+        ("none", {"space": None}),
+        ("odd", {"data": 7}),
+    ):
+        broken = begin(study=name)
+        broken.set_attribute(CONFIG, broken.config.record() | change)
+    begin(study="whole")
+    studies, unreadable = recorded_studies(storage, workspace)
+    assert [study.name for study in studies] == ["whole"]
+    for name, error in zip(("loss", "more", "none", "odd"), unreadable, strict=True):
+        assert str(error).startswith(f"study {name!r}: its config cannot be read, ")
 
 
 # Beginning and going on
@@ -302,15 +320,27 @@ def test_a_study_that_died_while_it_was_begun_is_begun_by_the_next(begin, worksp
     assert fate.writes >= 3
 
 
-def test_another_config_is_refused_and_the_kept_parts_are_as_recorded(begin, workspace):
-    begun = begin(slots=8, lanes=4)
-    with pytest.raises(SweepError, match=r"epochs 6 -> 7.*slots 8 -> 12.*--study"):
+def test_another_config_is_refused(begin):
+    begin(slots=8)
+    with pytest.raises(SweepError, match=r"epochs 6 -> 7.*slots 8 -> 12.*another study"):
         begin(epochs=7, slots=12)
-    storage = create_storage(workspace)
-    kept = begin_study(
-        replace(begun.config, slots=12, lanes=2), storage, workspace, {"slots", "lanes"}
-    )
-    assert kept.config == begun.config
+
+
+def test_data_that_lie_elsewhere_now_are_found_there_from_then_on(begin, workspace, make_config):
+    assert begin().config.data.source == "/data/tiny.npz"
+    moved = replace(make_config().data, source="/new/tiny.npz", directory="/new")
+    begin(data=moved)
+    assert open_study("tiny-softmax", workspace).config.data == moved
+
+
+def test_a_study_is_found_once_it_has_begun(begin, workspace):
+    assert find_study("tiny-softmax", Workspace(workspace.root / "empty")) is None
+    assert find_study("tiny-softmax", workspace) is None
+    optuna.create_study(study_name="bare", storage=create_storage(workspace), direction="maximize")
+    assert find_study("bare", workspace) is None
+    assert find_study("tiny-softmax", workspace) is None
+    begin()
+    assert find_study("tiny-softmax", workspace).config == begin().config
 
 
 def test_budgets_are_kept_in_order(begin):
@@ -340,7 +370,7 @@ def test_a_folder_may_be_called_anything(tmp_path, make_config, make_trial):
     assert [path.name for path in tmp_path.iterdir()] == [workspace.root.name]
     assert [path.name for path in workspace.root.iterdir()] == ["mlruns"]
     names = {path.name for path in workspace.folder.iterdir()}
-    assert {name for name in names if not name.startswith(("optuna.db", "making"))} == set()
+    assert {name for name in names if not name.startswith(("optuna.db", "initialize"))} == set()
 
 
 @pytest.mark.slow
@@ -352,7 +382,7 @@ import sys
 from pathlib import Path
 from sweep.search.record import open_study
 from sweep.search.trials import Status, TrialRecord
-from sweep.space import BASELINES
+from sweep.search_space import BASELINES
 from sweep.workspace import Workspace
 
 study = open_study(sys.argv[2], Workspace(Path(sys.argv[1])))
@@ -397,7 +427,7 @@ def test_an_import_is_a_study_of_the_same_trials_or_none(workspace, make_config,
     with importing():
         begun = as_optuna_has_it(workspace).user_attrs
         assert (IDENTITY in begun, CONFIG in begun) == (True, False)
-        assert recorded_studies(storage, workspace) == []
+        assert recorded_studies(storage, workspace) == ([], [])
     study = load_study(config.study, storage, workspace)
     assert study.trials() == trials
     assert study.foreign() == [1, 2]

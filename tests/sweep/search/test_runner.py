@@ -18,7 +18,7 @@ from doubles import (
 
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search.checkpoint import Checkpoints, Progress
-from sweep.search.interrupts import InterruptedStudyError, Interrupts
+from sweep.search.lock import InterruptedStudyError, Interrupts
 from sweep.search.trials import Status, tally
 from sweep_model.npz import read_arrays, write_arrays
 from sweep_model.panels import LaneState
@@ -130,7 +130,7 @@ def test_more_trials_than_before_begin_with_the_next_pass(make_study):
     study = make_study()
     study.run(10)
     passes, before = study.listener.passes, study.outcome
-    assert study.run(5) == "5 of 5 trials finished"
+    assert study.run(5) == "10 trials finished, 5 asked for"
     assert study.outcome == before
     assert study.run(25) == "25 of 25 trials finished"
     assert study.outcome[:10] == before
@@ -172,7 +172,7 @@ def test_a_diverged_trial_is_failed_and_another_one_takes_its_place(make_study):
 
 def test_ten_trials_in_a_row_that_fail_end_the_study_for_good(make_study):
     unbroken = make_study(script=failing(range(3, 13)))
-    with pytest.raises(SweepError, match=r"10 trials in a row failed.*nan.*--study"):
+    with pytest.raises(SweepError, match=r"10 trials in a row failed.*nan.*new study"):
         unbroken.run(40)
     for stopped in range(unbroken.listener.passes):
         study = make_study(script=unbroken.script)
@@ -510,7 +510,7 @@ def test_a_record_that_disagrees_with_the_scheduler_is_refused(make_study):
                 study.run(trials, at={stop: Fate(0).write})
         change(study)
         before = study.outcome
-        with pytest.raises(SweepError, match=r"cannot be replayed: .*--study") as refused:
+        with pytest.raises(SweepError, match=r"cannot be replayed: .*new study") as refused:
             study.run(trials)
         assert study.outcome == before
         return str(refused.value)

@@ -15,7 +15,7 @@ from sweep.config import TPE_ARGUMENTS, trial_seed
 from sweep.search.halving import Trial
 from sweep.search.sampler import DESCENT, HIGH, LOW, Coordinates, Sampler
 from sweep.search.trials import Status
-from sweep.space import BASELINES, DEFAULT_SPACES, NAMES, axis_from_text, read_space
+from sweep.search_space import BASELINES, DEFAULT_SPACES, NAMES, axis_from_text, read_space
 
 ROWS, CLASSES = 10_000, 10
 
@@ -199,7 +199,7 @@ def test_tpe_is_told_of_all_that_reached_a_rung_as_it_stands(sampler):
         trial(5, [0.1, 0.2, 0.3], status="failed", l2=0.05),
         trial(6, [], l2=0.06),
     ]
-    told = made.told(trials, first_rung=2)
+    told = made.observed(trials, first_rung=2)
     assert told.direction.name == "MAXIMIZE"
     complete, pruned = TrialState.COMPLETE, TrialState.PRUNED
     assert [each.state for each in told.trials] == [pruned, complete, pruned, pruned]
@@ -213,22 +213,22 @@ def test_tpe_is_told_of_all_that_reached_a_rung_as_it_stands(sampler):
     assert [each.params["l2"] for each in told.trials] == [0.1, 0.01, 0.02, 0.03]
     assert told.trials[1].params.keys() == {*NAMES, DESCENT} - {"learning_rate"}
     assert told.trials[1].params[DESCENT] == pytest.approx(made.coordinates.descent(setting()))
-    assert sampler(objective="val-loss").told([], 2).direction.name == "MINIMIZE"
+    assert sampler(objective="val-loss").observed([], 2).direction.name == "MINIMIZE"
 
 
 def test_what_lies_beyond_the_limits_is_told_at_their_end(sampler):
     made = sampler()
     trials = [trial(0, [0.1] * 2, learning_rate=rate) for rate in (1e-4, 1e-1)]
-    descents = [each.params[DESCENT] for each in made.told(trials, 2).trials]
+    descents = [each.params[DESCENT] for each in made.observed(trials, 2).trials]
     assert descents == list(made.coordinates.limits)
 
 
 def test_of_more_than_a_thousand_trials_tpe_is_told_of_the_newest_300(sampler):
     made = sampler()
     trials = [trial(i, [i / 2000, 0.5]) for i in range(1000)]
-    assert len(made.told(trials, 1).trials) == 1000
+    assert len(made.observed(trials, 1).trials) == 1000
     trials.append(trial(1000, [0.9, 0.123]))
-    told = made.told(trials, 1).trials
+    told = made.observed(trials, 1).trials
     assert len(told) == 300
     assert told[-1].intermediate_values == {2: 0.123}
 
@@ -252,8 +252,8 @@ def some_trials():
 def test_tpe_has_the_recorded_arguments_and_a_seed_for_each_trial(sampler, some_trials):
     arguments = {**TPE_ARGUMENTS, "n_ei_candidates": 5}
     made = sampler(sampler_arguments=arguments, seed=9)
-    proposed = made.propose(30, some_trials, lambda: made.told(some_trials, 2))
-    study = made.told(some_trials, 2)
+    proposed = made.propose(30, some_trials, lambda: made.observed(some_trials, 2))
+    study = made.observed(some_trials, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study.sampler = optuna.samplers.TPESampler(seed=trial_seed(9, 30), **arguments)
@@ -261,10 +261,10 @@ def test_tpe_has_the_recorded_arguments_and_a_seed_for_each_trial(sampler, some_
     assert proposed == made.coordinates.from_point(asked.params)
     others = [
         sampler(sampler_arguments=arguments, seed=8).propose(
-            30, some_trials, lambda: made.told(some_trials, 2)
+            30, some_trials, lambda: made.observed(some_trials, 2)
         ),
-        made.propose(31, some_trials, lambda: made.told(some_trials, 2)),
-        sampler(seed=9).propose(30, some_trials, lambda: made.told(some_trials, 2)),
+        made.propose(31, some_trials, lambda: made.observed(some_trials, 2)),
+        sampler(seed=9).propose(30, some_trials, lambda: made.observed(some_trials, 2)),
     ]
     assert proposed not in others
     assert TPE_ARGUMENTS == {"multivariate": True, "constant_liar": False, "n_startup_trials": 8}
@@ -274,10 +274,10 @@ def test_what_tpe_proposes_does_not_depend_on_what_it_proposed_in_the_same_pass(
     sampler, some_trials
 ):
     made = sampler()
-    together = made.told(some_trials, 2)
+    together = made.observed(some_trials, 2)
     proposed = [made.propose(i, some_trials, lambda: together) for i in (30, 31, 32)]
     for index, expected in zip((30, 31, 32), proposed, strict=True):
-        alone = made.told(some_trials, 2)
+        alone = made.observed(some_trials, 2)
         assert made.propose(index, some_trials, lambda: alone) == expected  # noqa: B023
     assert len({each["l2"] for each in proposed}) == 3
 
@@ -290,14 +290,14 @@ def test_tpe_searches_near_what_was_good(sampler):
         value = -abs(math.log10(l2) + 3)
         trials.append(trial(i, [value], status="complete", l2=l2))
     made = sampler()
-    study = made.told(trials, 1)
+    study = made.observed(trials, 1)
     proposed = [made.propose(i, trials, lambda: study)["l2"] for i in range(60, 80)]
     assert np.median(np.abs(np.log10(proposed) + 3)) < 0.7  # at random it is 1.25
 
 
 def test_tpe_before_any_rung_draws_at_random_within_the_limits(sampler):
     made = sampler(slots=1)
-    study = made.told([], 2)
+    study = made.observed([], 2)
     for index in range(1, 12):
         descent = made.coordinates.descent(made.propose(index, [], lambda: study))
         assert LOW - 1e-9 <= descent <= HIGH + 1e-9

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sweep.config import default_lanes, default_slots
 from sweep.search.scheduler import Outcome, Scheduler
 from sweep.search.trials import Status
-from sweep.space import BASELINES, read_space
+from sweep.search_space import BASELINES, read_space
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from sweep.search.as_optuna import as_optuna, at_first_rung, first_rung
+from sweep.search.objective import as_optuna, at_first_rung, first_rung
 from sweep.search.record import summarise
 from sweep.search.trials import Status, Tally, best_trial, complete, describe, ranked, tally
-from sweep.space import BASELINES
+from sweep.search_space import BASELINES
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 from PIL import Image
 
-from sweep.tracking.images import LOGGED_IMAGES, PREVIEW, as_image, png, write_figure, write_image
+from sweep.tracking.images import PREVIEW, as_image, png, write_figure, write_image
 from sweep.tracking.mirror import Mirror, RunState
+from sweep.tracking.undocumented import LOGGED_IMAGES
 
 VARYING = re.compile(r"timestamp\+\d+\+[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 STATE = RunState(key="a run", name="a run", status="FINISHED", began=1, ended=2, complete=True)

@@ -8,9 +8,9 @@ from urllib.request import url2pathname
 import pytest
 
 from sweep.errors import SweepError
+from sweep.tracking.client import Tracker
 from sweep.tracking.mirror import Mirror, RunState
 from sweep.tracking.relocation import COLUMNS, relocate
-from sweep.tracking.tracker import Tracker
 from sweep.workspace import Workspace
 
 

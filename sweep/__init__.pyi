@@ -1,0 +1,13 @@
+from .errors import SweepError as SweepError
+from .search import Objective as Objective
+from .search_space import Choices as Choices
+from .search_space import Range as Range
+from .search_space import Space as Space
+from .study import Study as Study
+from .study import compare as compare
+from .study import import_study as import_study
+from .study import list_studies as list_studies
+from .study import load_data as load_data
+from .study import open_study as open_study
+from .study import run as run
+from .study import train as train

@@ -1,0 +1,295 @@
+"""Commands that judge what a search found: confirm, compare, test, reproduce."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sweep.cli.options import (
+    FiniteFloat,
+    json_option,
+    open_in_folder,
+    rows_options,
+    study_argument,
+)
+from sweep.errors import CheckFailedError
+from sweep.formatting import fixed
+from sweep.terminal import print_table, say, tied_mark
+
+if TYPE_CHECKING:
+    from sweep.analysis import (
+        Comparison,
+        Confirmation,
+        Confirmed,
+        Verdict,
+    )
+    from sweep.search import StudyRecord
+
+
+COLUMNS = ("trial", "search", "confirmed", "std\nerror", "optimism", "behind the winner", "")
+
+
+@click.command()
+@study_argument
+@click.option(
+    "--top",
+    type=click.IntRange(1, 50),
+    default=5,
+    show_default=True,
+    help="How many of the best trials to train again.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(2, 1000),
+    default=10,
+    show_default=True,
+    help="On how many fresh seeds, at least; asking for more later adds the missing ones.",
+)
+@rows_options
+@json_option
+def confirm(study_name: str, *, top: int, seeds: int, as_json: bool, **where: Any) -> None:
+    """Train the top trials of STUDY again on fresh seeds, and select the best mean.
+
+    The best of many trials was selected by its score, so that is optimistic; scores on fresh seeds
+    are less so. The winner becomes the selected trial, which `sweep best`, `sweep test`, `sweep
+    compare` and `sweep reproduce` take, and the registered model `champion`. Pruned trials are
+    trained to the end where fewer than --top are complete. The baseline, the report's own setting,
+    trains along: its spread is the noise floor.
+    """
+    study = open_in_folder(study_name, **where)
+    confirmation = study.confirm(top=top, seeds=seeds, progress=True)
+    if as_json:
+        click.echo(json.dumps({"study": study.name, **_facts(confirmation)}))
+    else:
+        print_confirmation(study.record, confirmation)
+
+
+def print_confirmation(study: StudyRecord, found: Confirmation) -> None:
+    """Print the table and what it means."""
+    from sweep.analysis import pruned_at
+
+    pruned = pruned_at(study)
+    print_table(
+        COLUMNS,
+        [_cells(found, one, pruned.get(one.trial)) for one in [*found.trials, found.baseline]],
+        title=f"{study.name}: {found.metric} on {len(found.seeds)} fresh seeds, "
+        f"{found.epochs} epochs each",
+    )
+    if any(_is_tied(found, one) for one in [*found.trials, found.baseline]):
+        say(
+            f"{tied_mark()} not distinguishable from the winner: the 95 % interval of the "
+            "difference, paired by seed, covers 0"
+        )
+    if math.isfinite(found.noise_floor):
+        say(
+            f"noise floor: one training each of two settings differs by up to "
+            f"{found.noise_floor:.4f} by the seed alone (95 %)"
+        )
+    winner, baseline = found.winner, found.baseline
+    if found.sign * (baseline.mean - winner.mean) > 0:
+        say(
+            f"The baseline, the report's own setting, came to {baseline.mean:.4f}, better than "
+            "all of these: the search has found nothing better."
+        )
+    epoch = pruned.get(winner.trial)
+    in_search = f"said {fixed(winner.search)}" if epoch is None else f"pruned it at epoch {epoch}"
+    say(
+        f"selected: trial {winner.trial}, {found.metric} {winner.mean:.4f} +- "
+        f"{winner.standard_error:.4f} (mean and standard error of {len(found.seeds)} seeds); "
+        f"the search {in_search}"
+    )
+    say(
+        f"Fresh seeds, but the search's own {study.config.data.val_size:,} validation rows: by how "
+        "much these are optimistic, only the test rows can tell."
+    )
+    click.echo(f"next: sweep test {study.name}")
+
+
+def _is_tied(found: Confirmation, one: Confirmed) -> bool:
+    """Whether a setting cannot be told from the winner."""
+    _, low, high = found.behind(one)
+    return one is not found.winner and low <= 0 <= high
+
+
+def _cells(found: Confirmation, one: Confirmed, pruned: int | None) -> list[str]:
+    mean, low, high = found.behind(one)
+    is_winner, tied = one is found.winner, _is_tied(found, one)
+    behind = fixed(mean)
+    if math.isfinite(low):  # a few equal differences tell no interval
+        behind += f" [{low:.4f}, {high:.4f}]"
+    diverged = f"diverged on {one.diverged}" if one.diverged else ""
+    return [
+        "baseline" if one.is_baseline else str(one.trial),
+        _in_search(one, pruned),
+        fixed(one.mean),
+        fixed(one.standard_error),
+        fixed(found.optimism(one), sign="+"),
+        "" if is_winner else behind,
+        "winner" if is_winner else tied_mark() if tied else diverged,
+    ]
+
+
+def _in_search(one: Confirmed, pruned: int | None) -> str:
+    return fixed(one.search) if pruned is None else f"pruned at epoch {pruned}"
+
+
+def _facts(found: Confirmation) -> dict[str, Any]:
+    """Return plain values under stable names."""
+
+    def nan_to_none(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    def facts(one: Confirmed) -> dict[str, Any]:
+        mean, low, high = (nan_to_none(value) for value in found.behind(one))
+        return {
+            "confirmed_mean": nan_to_none(one.mean),
+            "standard_error": nan_to_none(one.standard_error),
+            "optimism": nan_to_none(found.optimism(one)),
+            "behind": {"mean": mean, "low": low, "high": high},
+        }
+
+    record = found.record()
+    trials = zip(record["trials"], found.trials, strict=True)
+    return record | {
+        "trials": [plain | facts(one) for plain, one in trials],
+        "baseline": record["baseline"] | facts(found.baseline),
+        "selected_trial": found.winner.trial,
+        "noise_floor": nan_to_none(found.noise_floor),
+    }
+
+
+@click.command()
+@click.argument("study_names", metavar="STUDY STUDY...", nargs=-1, required=True)
+@rows_options
+@json_option
+def compare(study_names: tuple[str, ...], *, as_json: bool, **where: Any) -> None:
+    """Compare the selected trials of two or more studies on the same test rows.
+
+    The first line says which is better, or that no difference is shown: McNemar's exact test on
+    the rows that one study has right and the other wrong. The test rows are opened, and that is
+    counted for each study. A run of MLflow has the figures, of each class among them.
+    """
+    from sweep import study as api
+
+    studies = [open_in_folder(name, **where) for name in study_names]
+    comparison = api.compare(*studies, progress=True)
+    if as_json:
+        click.echo(json.dumps(comparison.record()))
+        return
+    print_comparison(comparison)
+    click.echo(f"next: sweep report {' '.join(study_names)}")
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the answer, what it rests on, and what speaks against trusting it."""
+    from sweep.report import comparison_tables
+
+    say(comparison.sentence)
+    for table in comparison_tables(comparison):
+        click.echo()
+        columns = [heading.words for heading in table.headings]
+        print_table(columns, [[row.name, *map(str, row.cells)] for row in table.rows])
+        say(table.caption)
+    click.echo()
+    for each in comparison.answers:
+        if each.confirmed_mean is not None and each.confirmed_error is not None:
+            say(
+                f"{each.study} trial {each.trial} on {each.seeds} fresh seeds: "
+                f"{each.confirmed_mean:.4f} +- {each.confirmed_error:.4f} (objective, mean and "
+                "standard error)"
+            )
+    for caveat in comparison.caveats:
+        say(f"note: {caveat}")
+
+
+@click.command()
+@study_argument
+@rows_options
+@json_option
+def test(study_name: str, *, as_json: bool, **where: Any) -> None:
+    """Open the test rows: evaluate the selected trial of STUDY on them, and count it.
+
+    The search never sees these rows. The more often they are looked at, the less they tell: the
+    study counts how often.
+    """
+    from sweep.analysis import grounds
+    from sweep.search import TEST_OPENINGS
+    from sweep.statistics import percent_with_interval
+
+    study = open_in_folder(study_name, **where)
+    trial, result = study.best, study.test()
+    openings = len(study.record.attribute(TEST_OPENINGS, []))
+    if as_json:
+        facts = {"study": study.name, "trial": trial.number, "openings": openings}
+        click.echo(json.dumps(facts | result.record()))
+        return
+    accuracy = percent_with_interval(result.accuracy, result.rows)
+    click.echo(
+        f"{study.name} trial {trial.number} ({grounds(study.record)}): test accuracy {accuracy} "
+        f"(95 % interval, {result.rows:,} rows)"
+    )
+    times = "once" if openings == 1 else f"{openings} times"
+    click.echo(f"The test rows have been opened {times} for this study.")
+
+
+@click.command()
+@study_argument
+@click.option("--trial", type=click.IntRange(min=0), help="Trial number. [default: the selected]")
+@click.option(
+    "--tolerance",
+    type=FiniteFloat(min=0),
+    default=1e-3,
+    show_default=True,
+    help="Relative difference of losses and weights, and of accuracies beyond two rows, that still "
+    "counts as a match where the machine, BLAS or versions are others.",
+)
+@rows_options
+@json_option
+def reproduce(
+    study_name: str, *, trial: int | None, tolerance: float, as_json: bool, **where: Any
+) -> None:
+    """Train a trial of STUDY again from its record, and check that it comes out the same.
+
+    Every curve point and the weights are compared. Exit code 0: MATCH, bit for bit or within the
+    tolerance. 3: it comes out otherwise; the output says from where on, and what differs.
+    """
+    from sweep.data import DataChangedError
+
+    study = open_in_folder(study_name, **where)
+    try:
+        verdict = study.reproduce(trial, tolerance=tolerance, progress=True)
+    except DataChangedError as error:
+        raise CheckFailedError(f"NO MATCH: {error}") from error
+    if as_json:
+        click.echo(json.dumps({"study": study.name, **verdict.record()}))
+    else:
+        click.echo("\n".join(describe(study.name, verdict)))
+    if not verdict.holds:
+        raise CheckFailedError(
+            f"trial {verdict.trial} of {study.name!r} does not come out the same"
+        )
+
+
+def describe(study: str, verdict: Verdict) -> list[str]:
+    """Return the verdict in lines."""
+    head = f"{study} trial {verdict.trial}"
+    if verdict.matches == "bit for bit":
+        return [f"{head}: MATCH (bit for bit): {verdict.points} curve points and the weights"]
+    apart = verdict.weights_difference
+    weights = "unknown, the first weights are gone" if apart is None else f"{apart:.2g}"
+    curves = f"{verdict.largest_curve_difference:.2g}"
+    lines = [
+        f"{head}: "
+        + (
+            f"MATCH within a tolerance of {verdict.tolerance:g}"
+            if verdict.holds
+            else f"NO MATCH at a tolerance of {verdict.tolerance:g}"
+        ),
+        f"  parts at {verdict.parts_at}",
+        f"  largest difference: curves {curves}, weights {weights}",
+    ]
+    differing = verdict.environment_differences or ["nothing that was recorded"]
+    return lines + [f"  differs: {phrase}" for phrase in differing]

@@ -1,0 +1,17 @@
+from .cifar10 import LAYOUTS as LAYOUTS
+from .dataset import Data as Data
+from .dataset import DataChangedError as DataChangedError
+from .dataset import Dataset as Dataset
+from .dataset import Prepared as Prepared
+from .dataset import Source as Source
+from .dataset import Split as Split
+from .dataset import auto_notice as auto_notice
+from .dataset import cache_folder as cache_folder
+from .dataset import choose_data as choose_data
+from .dataset import open_source as open_source
+from .dataset import prepare as prepare
+from .dataset import reopen_data as reopen_data
+from .dataset import reopen_source as reopen_source
+from .dataset import split_rows as split_rows
+from .download import already_there as already_there
+from .download import fetch as fetch

@@ -1,0 +1,4 @@
+from .local import LocalEngine as LocalEngine
+from .local import available_cores as available_cores
+from .protocol import Engine as Engine
+from .protocol import Results as Results

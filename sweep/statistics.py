@@ -1,0 +1,339 @@
+"""Pure numbers: what may be concluded from rows and trials, and how surely."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sweep.formatting import between, percent
+from sweep_model.losses import BCE, SOFTMAX
+from sweep_model.metrics import calibration_bins, expected_calibration_error, true_class_probability
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sweep_model import Floats, Labels, Mask
+from sweep_model.losses import Loss
+
+LEVEL = 0.95
+"""Of every interval that this project reports."""
+
+
+def accuracy_interval(accuracy: float, rows: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval for the share of right answers, as fractions.
+
+    Source: Wilson (1927), JASA 22, 209-212; as `scipy.stats.binomtest` has it, whose import takes
+    longer than all else of `sweep best`.
+    """
+    right, z = round(accuracy * rows), statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
+    share, weight = right / rows, 1 + z**2 / rows
+    middle = (share + z**2 / (2 * rows)) / weight
+    half = z * math.sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2) / weight
+    return (0.0 if right == 0 else middle - half), (1.0 if right == rows else middle + half)
+
+
+def percent_with_interval(accuracy: float, rows: int) -> str:
+    """Return e.g. `41.3 % [38.3, 44.4]`."""
+    low, high = accuracy_interval(accuracy, rows)
+    return f"{percent(accuracy)} % {between(low, high)}"
+
+
+def t_half_width(values: Sequence[float]) -> float:
+    """Return half the width of Student's 95 % interval of a mean; NaN for one value, or a NaN."""
+    from scipy.stats import t
+
+    n = len(values)
+    if n < 2 or not all(map(math.isfinite, values)):  # noqa: PLR2004 - one value has no spread
+        return math.nan
+    return float(t.ppf((1 + LEVEL) / 2, n - 1)) * statistics.stdev(values) / math.sqrt(n)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """How many of some rows were predicted rightly.
+
+    Attributes
+    ----------
+    right, rows
+        Counts; there is at least one row.
+    value
+        right / rows.
+    low, high
+        Wilson's 95 % interval of it.
+
+    """
+
+    right: int
+    rows: int
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, right: int, rows: int) -> Share:
+        """Measure `right` of `rows`, at least one."""
+        low, high = accuracy_interval(right / rows, rows)
+        return cls(right=right, rows=rows, value=right / rows, low=low, high=high)
+
+
+ROUNDING = 1e-12
+"""Of a cumulated Fourier transform, generously; it must not move an end that a tie decides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedDifference:
+    """By how much the first classifier is right more often than the second.
+
+    Attributes
+    ----------
+    both, first_only, second_only, neither
+        On how many rows they were right.
+    difference
+        The first's accuracy less the second's.
+    low, high
+        The paired bootstrap interval of the difference, at `level`.
+    p_value
+        Of McNemar's exact test, two-sided.
+
+    """
+
+    both: int
+    first_only: int
+    second_only: int
+    neither: int
+    difference: float
+    low: float
+    high: float
+    level: float
+    p_value: float
+
+
+def compare_paired(first: Mask, second: Mask, *, level: float = LEVEL) -> PairedDifference:
+    """Compare two classifiers by which of the same rows, (n,), each predicted rightly.
+
+    Raises
+    ------
+    ValueError
+        There are no rows, or the two were not asked about the same ones.
+
+    """
+    if first.shape != second.shape or len(first) == 0:
+        raise ValueError(
+            "a paired comparison needs the same rows, at least one: "
+            f"got {first.shape} and {second.shape}"
+        )
+    only = int((first & ~second).sum()), int((second & ~first).sum())
+    low, high = difference_interval(*only, len(first), level=level)
+    return PairedDifference(
+        both=int((first & second).sum()),
+        first_only=only[0],
+        second_only=only[1],
+        neither=int((~first & ~second).sum()),
+        difference=(only[0] - only[1]) / len(first),
+        low=low,
+        high=high,
+        level=level,
+        p_value=mcnemar(*only),
+    )
+
+
+def mcnemar(first_only: int, second_only: int) -> float:
+    """Return the p value of McNemar's exact test, two-sided.
+
+    If neither classifier is better, each row on which just one is right is as likely to be the
+    first's as the second's: Binomial(first_only + second_only, 1/2). Without such rows p is 1.
+    Rows are taken to be independent, and the classifiers as they are: the test knows nothing of
+    what other seeds would have trained.
+
+    Source: McNemar (1947), Psychometrika 12, 153-157; in its exact form Agresti, "Categorical
+    Data Analysis", 3rd edition, chapter 11. For classifiers: Dietterich (1998), Neural
+    Computation 10, 1895-1923.
+    """
+    from scipy.stats import binomtest
+
+    disagreements = first_only + second_only
+    return float(binomtest(first_only, disagreements).pvalue) if disagreements else 1.0
+
+
+def difference_interval(
+    first_only: int, second_only: int, rows: int, *, level: float = LEVEL
+) -> tuple[float, float]:
+    """Return the percentile interval of the paired bootstrap, with its infinitely many resamples.
+
+    A resample of the rows changes the difference by what it draws of three kinds of rows: +1, -1
+    and 0 in a share of first_only, second_only and all others. So the bootstrap distribution of
+    n times the difference is that of a sum of n independent such draws: the coefficients of
+    (p- / z + p0 + p+ z)^n, here by a Fourier transform of length 2n + 1. It is what
+    `scipy.stats.bootstrap(..., paired=True, method="percentile")` tends to with more resamples,
+    without its 9,999 draws of n rows (10^8 for CIFAR-10, a second and more) and without a seed.
+
+    Where the two never disagree the interval is [0, 0]: a bootstrap knows nothing of what it has
+    not seen. McNemar's test, which decides, does not rest on it.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    """
+    probabilities = np.zeros(2 * rows + 1)
+    probabilities[[0, 1, -1]] = rows - first_only - second_only, first_only, second_only
+    sums = np.fft.ifft(np.fft.fft(probabilities / rows) ** rows).real
+    distribution = np.cumsum(np.clip(np.fft.fftshift(sums), 0, None))
+    distribution /= distribution[-1]
+    tail = (1 - level) / 2
+    low = int(np.searchsorted(distribution, tail - ROUNDING))
+    high = int(np.searchsorted(distribution, 1 - tail - ROUNDING))
+    return (low - rows) / rows, (high - rows) / rows
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values that may be judged together, in the same order.
+
+    The chance of even one false finding among them stays below the level, however the tests
+    depend on each other: the i-th smallest of m is multiplied by m - i + 1, and none becomes
+    smaller than one before it.
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
+    """
+    count = len(p_values)
+    order = np.argsort(p_values, kind="stable")
+    ranked: Floats = np.asarray(p_values, dtype=np.float64)[order]
+    ranked = np.minimum(1, np.maximum.accumulate(ranked * (count - np.arange(count))))
+    adjusted = np.empty(count)
+    adjusted[order] = ranked
+    return adjusted.tolist()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestOf:
+    """The best of k trials for k = 1, 2, ..., as what a search of k trials comes to.
+
+    Attributes
+    ----------
+    trials
+        How many were drawn: the length of `expected`.
+    results
+        How many of them have a value.
+    expected
+        The mean of the best of k, where at least one has a value; see `expected_best`.
+
+    """
+
+    trials: int
+    results: int
+    expected: list[float]
+
+
+def best_of(
+    values: Sequence[float],
+    *,
+    without: int = 0,
+    direction: Literal["maximize", "minimize"] = "maximize",
+) -> BestOf:
+    """Describe the best of k trials, of which some have `values` and some are `without`.
+
+    A trial is a draw from the search: it has a value, or none because it was pruned or failed. One
+    without a value costs a draw and never wins. Where no trial has a value, `expected` is empty.
+
+    Raises
+    ------
+    ValueError
+        A value is not finite.
+
+    """
+    if not np.isfinite(values).all():
+        raise ValueError(f"values must be finite, got {list(values)!r}")
+    sign = 1 if direction == "maximize" else -1
+    worst_first = sign * np.sort(sign * np.asarray(values, dtype=np.float64))
+    expected = expected_best(worst_first, without=without)
+    return BestOf(trials=len(expected), results=len(values), expected=expected)
+
+
+def expected_best(ranked: Floats, *, without: int = 0) -> list[float]:
+    """Return the mean best of k trials for k = 1 to n, the worst of `ranked` (m,) coming first.
+
+    It is the mean over all choices of k of the n trials without replacement that hold at least
+    one value:
+
+        sum_j y_(j) C(n - m + j - 1, k - 1) / (C(n, k) - C(n - m, k))
+
+    which for m = n is the unbiased estimate of E[max of k], where trials are independent draws
+    from one distribution. That holds for a random sampler without a pruner; a sampler or pruner
+    that learns from the trials before makes this a description of the trials at hand.
+
+    Source: Tang et al., "Showing Your Work Doesn't Always Work", ACL 2020; Dodge et al., "Show Your
+    Work", EMNLP 2019, for the estimate with replacement, which is biased downwards.
+    """
+    drawn = len(ranked) + without if len(ranked) else 0
+    before = np.arange(without, drawn)
+    # the best of k is a trial if the other k - 1 are among those before it: C(before, k - 1)
+    # choices of C(n, k), here from those of k - 1
+    shares = np.full(len(ranked), 1 / max(drawn, 1))
+    means = []
+    for k in range(1, drawn + 1):
+        if k > 1:
+            shares *= np.maximum(before - k + 2, 0) * (k / ((k - 1) * (drawn - k + 1)))
+        means.append(float(shares @ ranked / shares.sum()))
+    return means
+
+
+BINS = 20
+"""Equal bins of the histograms, from 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What one way of making probabilities of scores says.
+
+    Attributes
+    ----------
+    name
+        `softmax`, `sigmoid` or `sigmoid, normalised`.
+    right, wrong
+        Histograms of the probability given to the true class, over rows predicted rightly and
+        wrongly, in equal bins from 0 to 1.
+    calibration_error
+        The expected calibration error: the mean distance of the share of right answers from the
+        probability of the predicted class, over equal bins of that probability.
+
+    """
+
+    name: str
+    right: list[int]
+    wrong: list[int]
+    calibration_error: float
+
+
+def outputs_of(scores: Floats, labels: Labels, loss: Loss) -> list[Outputs]:
+    """Describe scores (n, k) of rows with labels (n,) in each way that the loss has.
+
+    Sigmoids of different classes do not add up to 1: besides as they are, they are described
+    divided by their sum, which makes them comparable with a softmax.
+    """
+    scores = scores.astype(np.float64)  # in float32 the sigmoids of two scores above 17 are equal
+    right = scores.argmax(axis=1) == labels
+    if loss is not BCE:
+        return [_describe(loss.name, loss.probabilities(scores), labels, right)]
+    # sigmoid / sum = softmax of log(sigmoid), which is finite where all sigmoids vanish
+    normalised = SOFTMAX.probabilities(-np.logaddexp(0, -scores))
+    return [
+        _describe("sigmoid", loss.probabilities(scores), labels, right),
+        _describe("sigmoid, normalised", normalised, labels, right),
+    ]
+
+
+def _describe(name: str, probabilities: Floats, labels: Labels, right: Mask) -> Outputs:
+    given = true_class_probability(probabilities, labels)
+    return Outputs(
+        name=name,
+        right=_histogram(given[right]),
+        wrong=_histogram(given[~right]),
+        calibration_error=expected_calibration_error(calibration_bins(probabilities, labels)),
+    )
+
+
+def _histogram(values: Floats) -> list[int]:
+    # what a rounding has put above 1 belongs to the last bin
+    counts: list[int] = np.histogram(np.clip(values, 0, 1), BINS, (0, 1))[0].tolist()
+    return counts
