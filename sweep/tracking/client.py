@@ -108,9 +108,8 @@ class Tracker:
                 if not restore:
                     raise _deleted(existing, self.uri, workspace)
                 self.client.restore_experiment(existing.experiment_id)
-            if DATA not in existing.tags:
-                self.client.set_experiment_tag(existing.experiment_id, DATA, experiment)
         self.experiment, self.experiment_id = str(existing.name), str(existing.experiment_id)
+        self._data = experiment
 
     def _create_experiment(self, name: str) -> Experiment:
         """Create the experiment, or find the one that another process created meanwhile."""
@@ -128,10 +127,12 @@ class Tracker:
         return existing
 
     def describe(self, markdown: str) -> None:
-        """Give the experiment its description; one that it has stays."""
+        """Give the experiment its description and the tag that finds it, where it has none."""
         with self.reaching():
-            if NOTE not in self.client.get_experiment(self.experiment_id).tags:
-                self.client.set_experiment_tag(self.experiment_id, NOTE, markdown)
+            existing = self.client.get_experiment(self.experiment_id).tags
+            for tag, value in ((NOTE, markdown), (DATA, self._data)):
+                if tag not in existing:
+                    self.client.set_experiment_tag(self.experiment_id, tag, value)
 
     def log_metrics(self, run_id: str, values: Mapping[str, float], step: int) -> None:
         """Log numbers of a run."""
@@ -362,8 +363,8 @@ def in_one_line(uri: str) -> Iterator[None]:
 
 
 SCHEMA: Final = re.compile(r"out-of-date database schema \(found version (\w+)")
-LASTING: Final = re.compile(rf"{SCHEMA.pattern}|error code [1-4]|not in a valid JSON|readonly")
-"""What is the same when it is tried again."""
+LASTING: Final = re.compile(rf"{SCHEMA.pattern}|readonly")
+"""What is no store that is away: trying later is of no use."""
 
 
 def _failure(error: BaseException, uri: str) -> str:

@@ -3,7 +3,7 @@
 | MLflow's store               | what happens                                   | test         |
 | ---------------------------- | ---------------------------------------------- | ------------ |
 | does not answer at the start | refused with the cause, 75, nothing is left    | test_client  |
-| wants a login at the start   | refused with what to set, exit 1               | test_client  |
+| wants a login at the start   | refused with what to set, exit 75              | test_client  |
 | is slow                      | the study does not wait, nothing is said       | slow         |
 | is down, silent, answers 500 | one warning, attempts go on, all arrives       | down, ...    |
 | takes the login no more      | the same                                       | unauthorised |

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import mlflow
 import numpy as np
 import pytest
@@ -52,9 +55,11 @@ def test_the_model_serves_what_the_classifier_predicts(
     tracker, finish, classifier, rng, monkeypatch
 ):
     before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    environment, folder = dict(os.environ), Path.cwd()
     run_id = finish("trial-003")
     address = register(tracker, run_id, classifier, name="digits-bce", tags=TAGS)
     assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri()) == before
+    assert (dict(os.environ), Path.cwd()) == (environment, folder)
     assert tracker.uri not in before
     assert address == "models:/digits-bce@champion"
     assert champion_run(tracker, "digits-bce") == run_id

@@ -1,19 +1,15 @@
-import io
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES
 from PIL import Image
 
-from sweep.tracking.images import PREVIEW, as_image, png, write_figure, write_image
+from sweep.tracking.images import PREVIEW, as_image, write_figure, write_image
 from sweep.tracking.mirror import Mirror, RunState
 from sweep.tracking.undocumented import LOGGED_IMAGES
 
@@ -124,10 +120,3 @@ def test_a_figure_is_written_whatever_it_was_drawn_with(tmp_path, rng):
     figure = Figure(figsize=(2, 1), dpi=50)
     FigureCanvasAgg(figure)
     assert as_image(figure).size == (100, 50)
-
-
-@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
-def test_every_pixel_of_a_png_file_is_read_back(pixels):
-    image = Image.open(io.BytesIO(png(Image.fromarray(pixels))))
-    assert (image.format, image.mode) == ("PNG", "RGB")
-    np.testing.assert_array_equal(np.asarray(image), pixels)

@@ -87,9 +87,13 @@ def test_an_experiment_without_a_run_moves_along(workspace, tmp_path):
     assert len(list((copy.folder / "artifacts").iterdir())) == 1
 
 
-def test_only_paths_below_the_old_folder_are_corrected_and_only_once(moved):
+def test_only_paths_below_the_old_folder_are_corrected_and_only_once(moved, workspace):
     here, _ = moved
     with closing(sqlite3.connect(here.mlflow_database)) as store:
+        plain = str(workspace.folder.resolve() / "0")  # as MLflow itself may have made it
+        store.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE name = 'Default'", (plain,)
+        )
         store.execute(
             "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage) "
             "VALUES (77, 'theirs', 'file:///elsewhere/artifacts', 'active')"
@@ -97,6 +101,7 @@ def test_only_paths_below_the_old_folder_are_corrected_and_only_once(moved):
         store.commit()
     assert relocate(here.mlflow_database)
     assert ("experiments", "file:///elsewhere/artifacts") in paths_of(here.mlflow_database)
+    assert ("experiments", str(here.folder.resolve() / "0")) in paths_of(here.mlflow_database)
     assert not relocate(here.mlflow_database)
 
 
