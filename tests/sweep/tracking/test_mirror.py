@@ -302,12 +302,13 @@ class FakeMirror:
         if state.key in self.refused:
             raise StoreUnreachableError(f"{state.key} is refused")
         self.arrived.append((state.key, len(state.times)))
+        self.attempted.set()
 
-    def wait_for(self, attempts):
-        """Wait until so many attempts were made."""
-        while self.attempts < attempts:
+    def wait_for(self, attempts=0, arrived=0):
+        """Wait until so many attempts were made, and so many of them succeeded."""
+        while self.attempts < attempts or len(self.arrived) < arrived:
             self.attempted.clear()
-            if self.attempts < attempts:
+            if self.attempts < attempts or len(self.arrived) < arrived:
                 assert self.attempted.wait(30)
 
 
@@ -385,7 +386,7 @@ def test_a_run_that_is_refused_keeps_no_other_waiting_and_is_warned_of_once(
     background.update([waiting("bad")])
     for n in range(5):
         background.update([waiting(f"good {n}")])
-        fake.wait_for(2 * n + 3)
+        fake.wait_for(arrived=n + 1)
     (left,) = background.close(seconds=0)
     assert left.key == "bad"
     assert [key for key, _ in fake.arrived] == [f"good {n}" for n in range(5)]
@@ -412,6 +413,7 @@ def test_the_end_waits_no_longer_for_a_store_that_is_away_than_it_is_told(
 ):
     fake.away.set()
     background.update([waiting("a", 1), waiting("b", 1)])
+    fake.wait_for(2)
     left = background.close(seconds=0.02)
     assert sorted(each.key for each in left) == ["a", "b"]
     assert fake.arrived == []
