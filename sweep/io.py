@@ -69,6 +69,14 @@ def reading(path: Path) -> Iterator[None]:
         raise SweepError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
+def check_file(path: Path, instead: str) -> None:
+    """Refuse a path at which no file stands; `instead` says what to do where it is a folder."""
+    if path.is_dir():
+        raise SweepError(f"{path}: is a folder; {instead}")
+    if not path.is_file():
+        raise SweepError(f"{path}: there is no such file; check the name and the folder")
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there with all its content, or as it was before."""
     from sweep_model.npz import replacing

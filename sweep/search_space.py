@@ -379,6 +379,11 @@ def axes_of(ranges: Space | str | PathLike[str] | Mapping[str, object]) -> dict[
             axes[name] = replace(value, name=name)
         elif isinstance(value, str):
             axes[name] = axis_from_text(f"{name}={value}")
+        elif isinstance(value, tuple):  # of two numbers: ends, or choices?
+            raise SweepError(
+                f"{name}: a tuple is not taken: got {shown(value)}; write a range as text, e.g. "
+                f"{_range_example(name)!r}, and choices as a list, e.g. {shown(list(value))}"
+            )
         else:
             axes[name] = axis_from_value(name, value)
     return axes
@@ -429,7 +434,14 @@ def axis_from_value(name: str, value: object) -> Axis:
                 f"{name}: log must be true or false: got {shown(value['log'])}; write log = true"
             )
         return Range(name=name, **value)
-    return Choices(name=name, values=tuple(value) if isinstance(value, list) else (value,))  # type: ignore[arg-type] # Choices checks the type and says which value is wrong
+    values = value if isinstance(value, list) else [value]
+    text = next((each for each in values if isinstance(each, str)), None)
+    if text is not None:
+        raise SweepError(
+            f"{name} must be a number, e.g. {RULES[name].example}, or a range, e.g. {name} = "
+            f"{{low = 1, high = 10}}: got {shown(text)}"
+        )
+    return Choices(name=name, values=tuple(values))  # type: ignore[arg-type] # Choices checks the type and says which value is wrong
 
 
 def axis_from_text(text: str) -> Axis:
@@ -447,10 +459,14 @@ def axis_from_text(text: str) -> Axis:
     if len(parts) > 3 or scale not in ("log", "linear"):  # noqa: PLR2004 - LOW:HIGH:SCALE
         raise SweepError(
             f"{name}: a range is LOW:HIGH or LOW:HIGH:log: got {shown(values)}; write e.g. "
-            f"{name}={EXAMPLE_RANGES[RULES[name].integer]}"
+            f"{name}={_range_example(name)}"
         )
     low, high = (_number(name, part) for part in parts[:2])
     return Range(name=name, low=low, high=high, log=scale == "log")
+
+
+def _range_example(name: str) -> str:
+    return EXAMPLE_RANGES[RULES[name].integer] if name in RULES else EXAMPLE_RANGES[False]
 
 
 def _number(name: str, text: str) -> Number:
@@ -467,5 +483,6 @@ def _number(name: str, text: str) -> Number:
         return float(text)
     except ValueError:
         raise SweepError(
-            f"{name} must be a number, e.g. {RULES[name].example}: got {shown(text.strip())}"
+            f"{name} must be a number, e.g. {RULES[name].example}, or a range, e.g. "
+            f"{name}={_range_example(name)}: got {shown(text.strip())}"
         ) from None

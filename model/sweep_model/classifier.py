@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,11 +60,36 @@ class LinearClassifier:
         _check_image_shape(self.image_shape, features)
 
     def scores(self, rows: npt.ArrayLike) -> Floats:
-        """Scores (n, k) of raw rows (n, d)."""
-        rows, features = np.asarray(rows), self.weights.shape[1]
-        if rows.shape[1:] != (features,):
-            raise ValueError(f"rows must be (n, {features}), got shape {rows.shape}")
+        """Scores (n, k) of raw rows (n, d), images flattened in channel, row, column order.
+
+        Raises
+        ------
+        ValueError
+            The rows have another shape, or are not all finite.
+        """
+        rows = np.asarray(rows)
+        if rows.ndim != 2 or rows.shape[1] != self.weights.shape[1]:  # noqa: PLR2004 - (n, d)
+            raise ValueError(self._other_shape(rows.shape))
+        bad = rows.size - np.count_nonzero(np.isfinite(rows))
+        if bad:
+            raise ValueError(
+                f"rows must be finite: {bad:,} of {rows.size:,} values are NaN or infinite; "
+                "drop or fill those rows"
+            )
         return self.standardiser.apply(rows) @ self.weights.T + self.bias
+
+    def _other_shape(self, shape: tuple[int, ...]) -> str:
+        """Say which shape is wanted, and how what is given gets it, if it can."""
+        message, features = f"rows must be (n, {self.weights.shape[1]})", self.weights.shape[1]
+        channels, height, width = self.image_shape or (0, 0, 0)
+        mend = ""
+        if shape == (features,):
+            mend = "; give a single row as row[None]"
+        elif self.image_shape is not None and shape[1:] == (height, width, channels):
+            mend = "; flatten images: images.transpose(0, 3, 1, 2).reshape(len(images), -1)"
+        elif len(shape) > 1 and math.prod(shape[1:]) == features:
+            mend = "; flatten them: rows.reshape(len(rows), -1)"
+        return f"{message}, got shape {shape}{mend}"
 
     def probabilities(self, rows: npt.ArrayLike) -> Floats:
         """Probabilities (n, k) of raw rows (n, d); with bce each class stands alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from sweep.config import (
@@ -16,7 +17,15 @@ from sweep.config import (
 )
 from sweep.data import auto_notice, choose_data, open_source, reopen_source
 from sweep.errors import SweepError
-from sweep.search import GRID_LEVELS, find_study, open_study, refuse_other_config, refuse_running
+from sweep.search import (
+    GRID_LEVELS,
+    find_study,
+    open_storage,
+    open_study,
+    refuse_other_config,
+    refuse_running,
+    study_names,
+)
 from sweep.search_space import DEFAULT_SPACES
 
 if TYPE_CHECKING:
@@ -183,6 +192,7 @@ def plan_study(
     else:
         data = "auto" if data is None else data
         source = open_source(data, data_dir)
+    named = study is not None
     if study is None:
         study = f"{source.name}-{loss}"
         base = find_study(study, workspace)
@@ -194,12 +204,24 @@ def plan_study(
         data=data,
         base=base,
         same_rows=same_rows or (base is not None and base.name == study),
-        notices=[auto_notice(source, data_dir)] if data == "auto" else [],
+        notices=[
+            *([auto_notice(source, data_dir)] if data == "auto" else []),
+            *([_new_study(study, workspace)] if named and base is None else []),
+        ],
         val_size=val_size,
         split_seed=split_seed,
         axes=axes or {},
         settings=given,
     )
+
+
+def _new_study(name: str, workspace: Workspace) -> str:
+    """Return a line for a study that begins: its name may be a slip."""
+    existing = []
+    if workspace.optuna_database.exists():
+        existing = study_names(open_storage(workspace), workspace)
+    close = get_close_matches(name, existing, n=1)
+    return f"A new study begins: {name!r}{f'; did you mean {close[0]!r}?' if close else ''}"
 
 
 def _goal(study: StudyRecord | None) -> int:

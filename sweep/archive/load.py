@@ -17,7 +17,7 @@ from sweep.archive.models import BUILT_IN, ArchivedStudy, RefusedError, parse_st
 from sweep.config import check_study_name
 from sweep.data import reopen_data, reopen_source
 from sweep.errors import StoreUnreachableError, SweepError
-from sweep.io import reading, scratch_folder, with_room
+from sweep.io import check_file, reading, scratch_folder, with_room
 from sweep.search import (
     BUDGETS,
     CONFIRMATION,
@@ -79,8 +79,7 @@ def read_archive(file: Path) -> Archive:
 
     """
     with reading(file):
-        if not file.is_file():
-            raise SweepError(f"{file}: there is no such file")
+        check_file(file, "name the .zip that `sweep export` wrote")
         with file.open("rb") as opened:
             content = opened.read(MAX_BYTES + 1)
     try:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sweep.cli.options import data_dir_option, json_option, split_options
+from sweep.errors import SweepError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sweep.data import Source
+    from sweep.data import Dataset, Source
 
 
 @click.group()
@@ -74,7 +75,7 @@ def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str,
     for notice in dataset.notices:
         click.echo(notice, err=True)
     split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
-    test = source.test() if source.has_test else None
+    test, test_error = _test_rows(source)
     official, note = source.official
     return {
         "name": source.name,
@@ -84,7 +85,7 @@ def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str,
         "rows": {
             "training": len(split.train),
             "validation": len(split.val),
-            "test": len(test.rows) if test else 0,
+            "test": None if test_error else len(test.rows) if test else 0,
         },
         "features": dataset.rows.shape[1],
         "dtype": dataset.rows.dtype.name,
@@ -95,7 +96,16 @@ def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str,
             "split": split.digest,
             "test": test.digest if test else None,
         },
+        "test_error": test_error,
     }
+
+
+def _test_rows(source: Source) -> tuple[Dataset | None, str | None]:
+    """Return the test rows, if there are any, or why they cannot be used."""
+    try:
+        return source.test() if source.has_test else None, None
+    except SweepError as error:
+        return None, str(error)
 
 
 def as_text(facts: dict[str, Any]) -> str:
@@ -110,12 +120,13 @@ def as_text(facts: dict[str, Any]) -> str:
             "location": facts["location"],
             "official": f"{official}: {facts['official_note']}",
             "rows": f"{rows['training']:,} training, {rows['validation']:,} validation, "
-            f"{rows['test']:,} test",
+            + ("unusable test rows" if rows["test"] is None else f"{rows['test']:,} test"),
             "features": f"{facts['features']:,} {facts['dtype']}",
             "image": channels_first or "none: nothing to flip or draw",
             "classes": f"{len(facts['class_names'])}: {', '.join(facts['class_names'])}",
             "data digest": digests["data"],
             "split digest": digests["split"],
-            "test digest": digests["test"] or "none: there are no test rows",
+            "test digest": digests["test"]
+            or f"none: {facts['test_error'] or 'there are no test rows'}",
         }.items()
     )

@@ -230,7 +230,7 @@ def open_source(data: Data, data_dir: Path | None = None) -> Source:
     if data.lower().endswith(".npz"):
         return open_npz(Path(data).expanduser())
     raise SweepError(
-        f"--data must be auto, cifar10, digits or a FILE.npz: got {data!r}; "
+        f"data must be auto, cifar10, digits or a FILE.npz: got {data!r}; "
         "np.savez(FILE, X=features, y=labels) writes one"
     )
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from sweep.data.dataset import Dataset, check_memory, listed
 from sweep.errors import SweepError
-from sweep.io import reading
+from sweep.io import check_file, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -318,9 +318,14 @@ def read_array(path: Path, name: str) -> npt.NDArray[Any]:
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     with reading(path):
-        if not path.is_file():
-            raise SweepError(f"{path}: there is no such file; check the name and the folder")
-        path.open("rb").close()  # zipfile would say that it is damaged
+        check_file(path, "name an .npz file, e.g. one inside it")
+        with path.open("rb") as file:  # zipfile would say that it is damaged
+            start = file.read(np.lib.format.MAGIC_LEN)
+        if start.startswith(np.lib.format.MAGIC_PREFIX) and len(start) == np.lib.format.MAGIC_LEN:
+            raise SweepError(
+                f"{path}: is a .npy file, which holds one array; save X and y together: "
+                "np.savez(file, X=features, y=labels)"
+            )
     try:
         with zipfile.ZipFile(path) as archive, warnings.catch_warnings(action="ignore"):
             yield archive  # an old spelling in a header is nothing to warn of

@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from sweep.config import run_command
 from sweep.doctor.agreement import compare, waiting_files
 from sweep.environment import BLAS_THREADS, environment
 from sweep.errors import StoreUnreachableError, SweepError
@@ -333,9 +332,9 @@ def check_study(
         else Finding(Level.OK, check, f"{counts}; not compared with MLflow")
     ]
     if counts.running:
-        command = run_command(study.config, max(1, counts.finished + counts.running))
         message = f"{counts.running} trials unfinished, and nobody runs it"
-        findings.append(Finding(Level.WARN, check, message, f"go on with it: {command}"))
+        advice = f"go on with it: sweep run {study.name}"  # with all that it records
+        findings.append(Finding(Level.WARN, check, message, advice))
     return findings
 
 

@@ -287,11 +287,12 @@ def test_the_defaults_are_the_reports_and_those_of_bce_scaled_by_ten():
 
 
 def test_a_bad_override_is_refused():
+    no_number = "must be a number, e.g. 0.1, or a range, e.g. l2=1e-4:1e-1:log"
     for text, said in (
         *((text, "an override is NAME=VALUES: got '") for text in ("", "l2", "l2=")),
         ("lr=0.1", "'lr': there are l2, learning_rate, decay_period, batch_size, flip_probability"),
         ("L2=0.1", "unknown hyperparameter 'L2'"),
-        *((f"l2={v}", "l2 must be a number, e.g. 0.1: got ") for v in ("big", "0.1,,0.2", "1=2")),
+        *((f"l2={v}", f"l2 {no_number}: got ") for v in ("big", "0.1,,0.2", "1=2")),
         ("l2=" + "x" * 9000, f"got '{'x' * 56}..."),
         ("l2=nan", "l2 must lie in [0, 1e+06]: got nan"),
         ("l2=-inf:1", "the low end of l2 must lie in [0, 1e+06]: got -inf"),
@@ -301,7 +302,7 @@ def test_a_bad_override_is_refused():
         *((f"l2={v}", "a range is LOW:HIGH or LOW:HIGH:log: got ") for v in ("1:2:", "1:2:ln")),
         ("batch_size=16:512:2", "got '16:512:2'; write e.g. batch_size=1:50"),
         ("l2=1:2:log:3", "write e.g. l2=1e-4:1e-1:log"),
-        ("l2=:1", "l2 must be a number, e.g. 0.1: got ''"),
+        ("l2=:1", f"l2 {no_number}: got ''"),
         ("batch_size=25.5", "batch_size must be a whole number: got 25.5"),
     ):
         assert said in refusal(axis_from_text, text)
@@ -312,7 +313,7 @@ def test_a_bad_space_file_is_refused_with_its_name(tmp_path):
     for content, said in (
         ("lr = 0.1", "unknown hyperparameter 'lr': there are l2, "),
         ("[space]\nl2 = 0.1", "unknown hyperparameter 'space'"),
-        ("l2 = ['0.1', '0.2']", "l2 must be a number, e.g. 0.1: got '0.1'"),
+        ("l2 = ['0.1', '0.2']", "or a range, e.g. l2 = {low = 1, high = 10}: got '0.1'"),
         ("l2 = [[0.1]]", "got [0.1]"),
         ("l2 = []", "1 to 100 choices: got 0"),
         ("l2 = true", "got True"),

@@ -10,6 +10,7 @@ import pytest
 
 import sweep
 from sweep.search.lock import SIGNALS
+from sweep.search_space import axes_of
 
 HEAVY = {"numpy", "optuna", "mlflow", "matplotlib", "sklearn", "scipy", "pandas", "click"}
 
@@ -122,6 +123,8 @@ def test_what_is_refused_is_one_line(workspace):
         (lambda: sweep.run(trials=0, folder=workspace.root), "trials must be a whole number"),
         (lambda: sweep.run(loss="hinge", folder=workspace.root), "loss must be one of"),
         (lambda: sweep.run(space={"l2": "no"}, folder=workspace.root), "l2 must be a number"),
+        (lambda: axes_of({"l2": (1e-3, 0.1)}), "'1e-4:1e-1:log', and choices as a list"),
+        (lambda: sweep.load_data("mnist"), "data must be auto"),
         (lambda: sweep.run("x", like="y", data="digits", folder=workspace.root), "'y'"),
         (lambda: sweep.open_study("nobody", folder=workspace.root), "no study is named"),
         (lambda: sweep.load_data("nowhere.npz"), "nowhere.npz"),
@@ -137,7 +140,6 @@ def test_what_is_refused_is_one_line(workspace):
 
 
 def test_a_space_is_given_by_axes_texts_numbers_or_a_file(tmp_path):
-    from sweep.search_space import axes_of
 
     (tmp_path / "space.toml").write_text("l2 = {low = 1e-3, high = 0.1, log = true}")
     expected = {"l2": sweep.Range(name="l2", low=1e-3, high=0.1, log=True)}

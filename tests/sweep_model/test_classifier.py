@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -54,9 +55,16 @@ def test_predictions_and_probabilities_are_those_of_the_scores(rows):
         np.testing.assert_array_equal(classifier.probabilities(rows), loss.probabilities(scores))
 
 
-def test_rows_of_another_length_are_refused(classifier):
-    with pytest.raises(ValueError, match=r"rows must be \(n, 6\), got shape \(5, 7\)"):
-        classifier.predict(np.zeros((5, 7)))
+def test_rows_that_cannot_be_scored_are_refused_with_what_mends_them(classifier):
+    for rows, message in (
+        (np.zeros((5, 7)), "rows must be (n, 6), got shape (5, 7)"),
+        (np.zeros(6), "got shape (6,); give a single row as row[None]"),
+        (np.zeros((5, 2, 3)), "(5, 2, 3); flatten them: rows.reshape(len(rows), -1)"),
+        (np.zeros((5, 2, 3, 1)), "images.transpose(0, 3, 1, 2).reshape(len(images), -1)"),
+        (np.array([[1, np.nan, np.inf, 4, 5, 6]]), "2 of 6 values are NaN or infinite; drop or fi"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message) + ("$" if "7" in message else "")):
+            classifier.predict(rows)
 
 
 @given(

@@ -51,6 +51,18 @@ def begin(plan, furnish, folder):
     return begin
 
 
+def test_a_study_whose_name_is_new_is_told_with_the_name_that_may_be_meant(begin, plan):
+    def told(name):
+        return [line for line in plan(name).notices if "new study" in line]
+
+    assert told("images-softmx") == ["A new study begins: 'images-softmx'"]
+    begin("images-softmax")
+    assert told("images-softmx") == [
+        "A new study begins: 'images-softmx'; did you mean 'images-softmax'?"
+    ]
+    assert told(None) == told("images-softmax") == []
+
+
 def space(**axes):
     return axes_of(axes)
 

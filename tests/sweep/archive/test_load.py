@@ -140,8 +140,8 @@ def test_another_model_than_the_recorded_one_is_refused(members, with_model, mod
 def test_what_cannot_be_read_is_named_with_the_next_step(tmp_path, content):
     (tmp_path / "bad.zip").write_bytes(content[:-1])
     for name, said in (
-        ("absent.zip", "there is no such file"),
-        (".", "there is no such file"),
+        ("absent.zip", "there is no such file; check the name"),
+        (".", "is a folder; name the .zip"),
         ("a" * 300, "cannot be read: File name too long"),
         ("bad.zip", "nothing was imported: ask for a new export"),
     ):

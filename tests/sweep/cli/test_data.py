@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +63,7 @@ def test_json_has_the_same_facts_under_stable_keys(invoke):
         "dtype": "float64",
         "image_shape": None,
         "class_names": ["no", "yes"],
+        "test_error": None,
     }
     assert list(digests) == ["data", "split", "test"]
     assert (digests["test"], result.stderr) == (None, "")
@@ -79,9 +81,14 @@ def test_json_has_the_same_facts_under_stable_keys(invoke):
 
 
 def test_what_the_user_can_put_right_takes_one_line(invoke):
+    Path("folder.npz").mkdir()
+    with Path("single.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
     for arguments, words in (
         (["none.npz"], "none.npz: there is no such file; check the name and the folder"),
-        (["mnist"], "--data must be auto, cifar10, digits or a FILE.npz: got 'mnist'; np.savez("),
+        (["folder.npz"], "folder.npz: is a folder; name an .npz file"),
+        (["single.npz"], "single.npz: is a .npy file, which holds one array; save X and y togeth"),
+        (["mnist"], "data must be auto, cifar10, digits or a FILE.npz: got 'mnist'; np.savez("),
         (["digits", "--val-size", "9"], "--val-size 9: must be from 10 to 1427 for the 1,437 rows"),
         (["cifar10", "--data-dir", "here"], "`sweep data download --data-dir here` fetches it"),
     ):
@@ -89,6 +96,15 @@ def test_what_the_user_can_put_right_takes_one_line(invoke):
         assert (result.exit_code, result.stdout) == (1, "")
         assert words in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+def test_test_rows_of_an_unknown_class_are_told_with_what_the_file_holds(invoke):
+    rows, labels = np.eye(30), np.arange(30) % 3
+    np.savez("late.npz", X=rows, y=labels, X_test=rows, y_test=labels + 1)
+    result = invoke("data", "info", "late.npz")
+    assert result.exit_code == 0
+    assert "24 training, 6 validation, unusable test rows\n" in result.stdout
+    assert "test digest  none: late.npz: y_test: labels must be such as y has" in result.stdout
 
 
 def test_download_fetches_an_archive_once_and_replaces_nothing(invoke, monkeypatch, tmp_path):

@@ -408,8 +408,8 @@ def test_a_file_may_be_compressed_and_its_arrays_lie_in_any_order(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-    for name in ("none.npz", ""):
-        with pytest.raises(SweepError, match="there is no such file; check the name"):
+    for name, said in (("none.npz", "there is no such file; check the name"), ("", "is a folder")):
+        with pytest.raises(SweepError, match=said):
             open_npz(tmp_path / name)
 
 

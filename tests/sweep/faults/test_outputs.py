@@ -85,7 +85,7 @@ def test_what_cannot_be_imported_is_refused(exported, refused, plain_user):
         ("import a.zip --as b --data words", "words: the study is on digits, not on a file"),
         ("import words", "words: it is no whole .zip file"),
         ("import none.zip", "none.zip: there is no such file"),
-        ("import mlruns", "mlruns: there is no such file"),
+        ("import mlruns", "mlruns: is a folder; name the .zip"),
         ("import /dev/zero", "/dev/zero: there is no such file"),
         ("import mlruns/optuna.db", "it is no whole .zip file"),
         ("import words/a.zip", "words/a.zip: there is no such file"),
