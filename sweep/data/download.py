@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from sweep.data.cifar10 import has_hash
@@ -9,6 +10,8 @@ from sweep.errors import SweepError
 from sweep.io import reading, with_room
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from logging import Logger
     from pathlib import Path
     from types import TracebackType
 
@@ -68,11 +71,21 @@ def already_there(layout: Layout, folder: Path) -> bool:
     )
 
 
+@contextmanager
+def _quiet(logger: Logger) -> Iterator[None]:
+    """Keep pooch from telling a second time what we tell."""
+    level = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def fetch(layout: Layout, folder: Path) -> Path:
     """Fetch the archive of a layout into a folder: the whole and right file appears, or nothing."""
     import pooch
 
-    pooch.get_logger().setLevel("WARNING")  # it would tell a second time what we tell
     archives = pooch.create(
         folder,
         layout.url.removesuffix(layout.archive),
@@ -85,7 +98,7 @@ def fetch(layout: Layout, folder: Path) -> Path:
         f"and put it at {path}"
     )
     try:
-        with _Bar(layout.size) as bar:
+        with _quiet(pooch.get_logger()), _Bar(layout.size) as bar:
             load = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUT)
             archives.fetch(layout.archive, downloader=load)
     except ValueError as error:

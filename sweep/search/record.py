@@ -20,6 +20,7 @@ from sweep.search.storage import (
     claim_trial,
     fail_waiting_trial,
     open_storage,
+    quiet_optuna,
     reaching_store,
     read_trial,
     set_intermediate_values,
@@ -263,7 +264,7 @@ def begin_study(config: StudyConfig, storage: BaseStorage, workspace: Workspace)
     import optuna
 
     with reaching_store(workspace):
-        with suppress(optuna.exceptions.DuplicatedStudyError):
+        with quiet_optuna(), suppress(optuna.exceptions.DuplicatedStudyError):
             optuna.create_study(
                 study_name=config.study, storage=storage, direction=config.direction
             )
@@ -326,9 +327,10 @@ def importing_study(
     with reaching_store(workspace):
         _forget_died_import(name, storage)
         try:
-            study = optuna.create_study(
-                study_name=name, storage=storage, direction=config.direction
-            )
+            with quiet_optuna():
+                study = optuna.create_study(
+                    study_name=name, storage=storage, direction=config.direction
+                )
         except optuna.exceptions.DuplicatedStudyError as error:
             raise SweepError(
                 f"a study named {name!r} is here already; import it under another name with "

@@ -24,6 +24,7 @@ import numpy as np
 
 from sweep.config import trial_seed
 from sweep.search.halving import BASELINE
+from sweep.search.storage import quiet_optuna
 from sweep.search.trials import Status
 from sweep.search_space import BASELINES, Range
 from sweep_model.hyperparameters import Hyperparameters
@@ -201,8 +202,8 @@ class Sampler:
         import optuna
         from optuna.trial import TrialState, create_trial
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(direction=self.config.direction)
+        with quiet_optuna():
+            study = optuna.create_study(direction=self.config.direction)
         known = [t for t in trials if t.status != Status.FAILED and t.epoch >= first_rung]
         for trial in known[-NEWEST:] if len(trials) > MANY else known:
             epoch = trial.halted or trial.epoch

@@ -56,6 +56,19 @@ def locked(workspace: Workspace, name: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna from telling of each study that is made; the user's verbosity comes back."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(level, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
 def add_trial(storage: BaseStorage, study: str, trial: FrozenTrial) -> int:
     """Add a trial as it is; return its number.
 
@@ -128,7 +141,6 @@ def _trial_id(storage: BaseStorage, study: str, number: int) -> int:
 def _open(workspace: Workspace) -> BaseStorage:
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = workspace.optuna_database
     try:
         with reaching_store(workspace):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import sqlite3
@@ -22,6 +21,7 @@ from sweep.tracking.undocumented import (
     create_tables,
     knows_schema,
     load_mlflow,
+    own_settings,
     without_stray_folder,
 )
 
@@ -236,9 +236,6 @@ def open_client(uri: str) -> MlflowClient:
     """
     check_address(uri)
     load_mlflow()
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks, of ours too
     from mlflow import MlflowClient
 
     database = database_path(uri)
@@ -356,7 +353,8 @@ def in_one_line(uri: str) -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        yield
+        with own_settings:
+            yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         kind = SweepError if LASTING.search(str(error)) else StoreUnreachableError
         raise kind(mask(_failure(error, uri), uri)) from error

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, T
 
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.tracking.client import NOTE
-from sweep.tracking.undocumented import LOGGED_IMAGES
+from sweep.tracking.undocumented import LOGGED_IMAGES, own_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -201,7 +201,8 @@ class Mirror:
         from mlflow.exceptions import MlflowException
 
         try:
-            run = self.tracker.client.get_run(self._ids[key])
+            with own_settings:
+                run = self.tracker.client.get_run(self._ids[key])
         except MlflowException as error:
             return bool(error.error_code != "RESOURCE_DOES_NOT_EXIST")
         except OSError:

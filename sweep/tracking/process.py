@@ -23,7 +23,7 @@ from sweep.errors import StoreUnreachableError, SweepError
 from sweep.io import file_lock
 from sweep.tracking.client import Tracker, check_address, database_path, tracking_uri
 from sweep.tracking.mirror import Mirror
-from sweep.tracking.undocumented import load_mlflow
+from sweep.tracking.undocumented import load_mlflow, own_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,6 +231,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a package prints is no answer
     load_mlflow()  # while the other side still prepares
+    own_settings.__enter__()  # for good: the process is ours
     mirrors = _Mirrors()
     while True:
         try:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sys
+import threading
 import time
 from functools import cache
 from importlib.metadata import version
@@ -19,7 +21,7 @@ from sweep.errors import SweepError
 from sweep.io import sqlite_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from sweep.tracking.client import Tracker
@@ -34,12 +36,18 @@ DEFAULTS: Final[dict[str, object]] = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": False,
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": True,
 }
+LEVELS: Final = {
+    "mlflow": logging.ERROR,
+    "alembic": logging.ERROR,
+    "mlflow.store.db.utils": logging.CRITICAL,  # tracebacks of what we say in a line
+}
+"""From which level on its loggers are heard."""
 NO_TELEMETRY: Final = "MLFLOW_DISABLE_TELEMETRY"
 
 
 @cache
 def load_mlflow() -> None:
-    """Import MLflow, and set its defaults; unless it was imported before, it sends no telemetry.
+    """Import MLflow; unless it was imported before, it sends no telemetry.
 
     It decides that while it is imported, so only for as long the environment says so.
     """
@@ -47,12 +55,52 @@ def load_mlflow() -> None:
     if "mlflow" not in sys.modules:
         os.environ[NO_TELEMETRY] = before or "true"
     try:
-        from mlflow import environment_variables
+        import mlflow  # noqa: F401
     finally:
         if before is None:
             os.environ.pop(NO_TELEMETRY, None)
-    for name, value in DEFAULTS.items():
-        getattr(environment_variables, name).default = value
+
+
+class _OwnSettings:
+    """Our settings of MLflow while any block is in it; after the last one the user's own."""
+
+    def __init__(self) -> None:
+        self._lock, self._blocks = threading.Lock(), 0
+        self._users: tuple[dict[str, object], dict[str, int]] = {}, {}
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._blocks += 1
+            if self._blocks == 1:
+                self._users = _exchange(DEFAULTS, LEVELS)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks == 0:
+                _exchange(*self._users)
+
+
+def _exchange(
+    defaults: Mapping[str, object], levels: Mapping[str, int]
+) -> tuple[dict[str, object], dict[str, int]]:
+    """Set MLflow's defaults and the levels of its loggers; return those before."""
+    from mlflow import environment_variables
+
+    variables = {name: getattr(environment_variables, name) for name in defaults}
+    loggers = {name: logging.getLogger(name) for name in levels}
+    before = (
+        {name: variable.default for name, variable in variables.items()},
+        {name: logger.level for name, logger in loggers.items()},
+    )
+    for name, variable in variables.items():
+        variable.default = defaults[name]
+    for name, logger in loggers.items():
+        logger.setLevel(levels[name])
+    return before
+
+
+own_settings: Final = _OwnSettings()
 
 
 # Tables: `MlflowClient` makes them too, but keeps the file open, and where it lies when it is made

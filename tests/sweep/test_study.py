@@ -1,12 +1,18 @@
 """What `import sweep` shows."""
 
+import logging
+import os
 import signal
 import subprocess
 import sys
 import threading
+import warnings
+from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
+from mlflow import environment_variables
 
 import sweep
 from sweep.search.lock import SIGNALS
@@ -85,6 +91,24 @@ def test_a_study_is_run_gone_on_with_opened_and_read(
     assert again.sync() == 0
     copy = sweep.import_study("mine.zip", folder=workspace.root, name="copy", data=tiny_npz)
     assert copy.trials().equals(again.trials())
+
+
+def test_settings_of_the_process_are_as_they_were(run):
+    def settings():
+        names = ("mlflow", "alembic", "mlflow.store.db.utils")
+        return {
+            "verbosity": optuna.logging.get_verbosity(),
+            "levels": [logging.getLogger(name).level for name in names],
+            "retries": environment_variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.get(),
+            "environment": dict(os.environ),
+            "folder": Path.cwd(),
+            "warnings": list(warnings.filters),
+        }
+
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    before = settings()
+    assert run(trials=1, epochs=1).reproduce().holds
+    assert settings() == before
 
 
 def test_studies_are_compared(run):

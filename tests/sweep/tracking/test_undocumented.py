@@ -25,7 +25,7 @@ from sweep.tracking.undocumented import (
     images,
     knows_schema,
     link,
-    load_mlflow,
+    own_settings,
     run_link,
     save_view,
     sections,
@@ -66,12 +66,18 @@ def test_all_that_a_view_and_a_link_say_is_known_to_the_pages(make_config):
 
 
 def test_mlflows_settings_have_our_defaults_and_the_environment_counts_before_them(monkeypatch):
-    load_mlflow()
-    for name, value in DEFAULTS.items():
+    for name in DEFAULTS:
         monkeypatch.delenv(name, raising=False)
-        assert getattr(environment_variables, name).get() == value
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")
-    assert environment_variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() == 7
+    before = {name: getattr(environment_variables, name).get() for name in DEFAULTS}
+    with own_settings:
+        with own_settings:
+            pass
+        for name, value in DEFAULTS.items():
+            assert getattr(environment_variables, name).get() == value
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")
+        assert environment_variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() == 7
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    assert {name: getattr(environment_variables, name).get() for name in DEFAULTS} == before
 
 
 @pytest.mark.slow
