@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
+import warnings
 from functools import cache
 from importlib.metadata import version
 from typing import TypeAlias
@@ -42,6 +44,19 @@ def differences(recorded: Environment, present: Environment) -> list[str]:
         for name in sorted(recorded.keys() | present.keys())
         if recorded.get(name) != present.get(name)
     ]
+
+
+def print_warnings_of_packages() -> None:
+    """Let the packages warn where PYTHONWARNINGS or -W makes an error of each warning.
+
+    The next deprecation in MLflow, SQLAlchemy or Optuna would end the program. For a process of
+    ours alone.
+    """
+    actions = (option.partition(":")[0] for option in sys.warnoptions)
+    if any(action and "error".startswith(action) for action in actions):
+        warnings.simplefilter("default")
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
 
 
 @cache

@@ -60,6 +60,16 @@ def may_write(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK, effective_ids=effective)
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be kept, before the work; it may yet have to be made."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not may_write(existing):
+        raise SweepError(
+            f"{folder}: cannot be written to; work in a folder you may write to, e.g. a copy of "
+            "this one"
+        )
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Say in one line what the system will not let us read."""

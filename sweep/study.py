@@ -479,12 +479,14 @@ def train(
             rows,
             choice,
             Tracker(choice.name, workspace, uri=tracking_uri),
+            workspace,
             loss=loss,
             epochs=epochs,
             seed=seed,
             train_curve=train_curve,
             test_source=source if test else None,
             on_epoch=on_epoch,
+            warned=partial(_tell, shown=progress),
         )
 
 

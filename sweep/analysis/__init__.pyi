@@ -43,4 +43,5 @@ from .test_set import open_test_rows as open_test_rows
 from .test_set import refuse_without_test_rows as refuse_without_test_rows
 from .train import SingleResult as SingleResult
 from .train import fill_hyperparameters as fill_hyperparameters
+from .train import sync_trainings as sync_trainings
 from .train import train_single as train_single

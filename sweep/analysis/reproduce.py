@@ -15,6 +15,7 @@ from sweep.analysis.runs import keep_run, kept_files, send_kept_run, training_st
 from sweep.analysis.selection import fetch_classifier
 from sweep.environment import differences, environment
 from sweep.errors import StoreUnreachableError, SweepError
+from sweep.io import check_writable
 from sweep.search import Interrupts, Status, TrainingLog, train_alone, training_of
 from sweep.tracking import Mirror
 
@@ -79,7 +80,7 @@ def reproduce_trial(
     Raises
     ------
     SweepError
-        The trial has not ended.
+        The trial has not ended, or the folder cannot be written to.
     StoreUnreachableError
         Whether it comes out within the tolerance is told by weights that MLflow has, and it does
         not answer.
@@ -90,6 +91,7 @@ def reproduce_trial(
             f"trial {trial.number} of {study.name!r} has no result to reproduce: it has not ended; "
             f"choose another from `sweep show {study.name}`"
         )
+    check_writable(study.workspace.pending(study.name))
     with Interrupts().listening() as interrupts:
         again = train_alone(
             study.config,

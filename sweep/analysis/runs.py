@@ -241,9 +241,8 @@ def keep_run(state: RunState) -> None:
     write_whole(state.files.with_name(KEPT), json.dumps(plain).encode())
 
 
-def kept_runs(study: StudyRecord) -> list[RunState]:
-    """Return the runs of a study that `keep_run` has put by."""
-    pending = study.workspace.pending(study.name)
+def kept_runs(pending: Path) -> list[RunState]:
+    """Return the runs that `keep_run` has put by in a folder."""
     return [
         RunState(**json.loads(file.read_bytes()) | {"files": file.with_name("files")})
         for file in sorted(pending.glob(f"*/{KEPT}"))
@@ -252,7 +251,7 @@ def kept_runs(study: StudyRecord) -> list[RunState]:
 
 def send_kept_runs(study: StudyRecord, mirror: Mirror) -> int:
     """Let MLflow have the runs of a study that were put by; return how many."""
-    kept = kept_runs(study)
+    kept = kept_runs(study.workspace.pending(study.name))
     for state in kept:
         send_kept_run(state, mirror)
     return len(kept)

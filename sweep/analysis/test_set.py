@@ -33,6 +33,18 @@ class HeldOutResult:
         """Return plain values for JSON."""
         return asdict(self)
 
+    def metrics(self) -> dict[str, float]:
+        """Return it as MLflow is to know it."""
+        return {
+            "test/accuracy": self.accuracy,
+            "test/accuracy_low": self.low,
+            "test/accuracy_high": self.high,
+            **{
+                f"test_accuracy_of/{metric_name(name)}": share
+                for name, share in self.per_class.items()
+            },
+        }
+
 
 def evaluate_on_test_rows(classifier: LinearClassifier, source: Source) -> HeldOutResult:
     """Open the test rows and evaluate a classifier on them."""
@@ -60,23 +72,6 @@ def refuse_without_test_rows(source: Source) -> None:
         source.test()
 
 
-def log_test_result(tracker: Tracker, run_id: str, result: HeldOutResult, step: int) -> None:
-    """Log a test result as metrics; the step is how often the rows have been opened."""
-    tracker.log_metrics(
-        run_id,
-        {
-            "test/accuracy": result.accuracy,
-            "test/accuracy_low": result.low,
-            "test/accuracy_high": result.high,
-            **{
-                f"test_accuracy_of/{metric_name(name)}": share
-                for name, share in result.per_class.items()
-            },
-        },
-        step,
-    )
-
-
 def open_test_rows(
     study: StudyRecord, trial: TrialRecord, source: Source, tracker: Tracker
 ) -> tuple[HeldOutResult, int]:
@@ -93,5 +88,6 @@ def open_test_rows(
         study.set_attribute(TEST_OPENINGS, openings)
     for key in (run_key(study, trial), study.identity):
         for run in tracker.runs(run_key=key):
-            log_test_result(tracker, run.info.run_id, result, len(openings))
+            # The step is how often the rows have been opened.
+            tracker.log_metrics(run.info.run_id, result.metrics(), len(openings))
     return result, len(openings)

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sweep.analysis.runs import training_state
-from sweep.analysis.test_set import HeldOutResult, evaluate_on_test_rows, log_test_result
+from sweep.analysis.runs import keep_run, kept_runs, send_kept_run, training_state
+from sweep.analysis.test_set import HeldOutResult, evaluate_on_test_rows
 from sweep.config import StudyConfig, default_lanes, default_slots
-from sweep.errors import SweepError
+from sweep.errors import StoreUnreachableError, SweepError
 from sweep.io import scratch_folder
 from sweep.search import Interrupts, Status, TrainingLog, TrialRecord, train_alone
 from sweep.search_space import BASELINES, NAMES, Choices, Space
-from sweep.tracking import Mirror
+from sweep.tracking import Mirror, Tracker
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from sweep.config import DataConfig
     from sweep.curves import Curves
     from sweep.data import Prepared, Source
     from sweep.search_space import Number
-    from sweep.tracking import RunState, Tracker
+    from sweep.tracking import RunState
+    from sweep.workspace import Workspace
+
+TRAININGS = "_trainings"
+"""In place of a study's name, which none can have."""
 
 
 @dataclass(frozen=True)
 class SingleResult:
-    """What one training came to."""
+    """What one training came to; without `run_id` its run waits for `sync_trainings`."""
 
     curves: Curves
     weights_digest: str
-    run_id: str
+    run_id: str | None
     held_out: HeldOutResult | None
     validation_rows: int
 
@@ -56,6 +62,7 @@ def train_single(
     data: Prepared,
     data_config: DataConfig,
     tracker: Tracker,
+    workspace: Workspace,
     *,
     loss: str,
     epochs: int,
@@ -63,8 +70,12 @@ def train_single(
     train_curve: str,
     test_source: Source | None,
     on_epoch: Callable[[int, dict[str, float]], None],
+    warned: Callable[[str], None],
 ) -> SingleResult:
     """Train, log, and evaluate on the test rows if their source is given.
+
+    Where MLflow is away by then, the run waits in the workspace for `sync_trainings`; `warned` is
+    told.
 
     Raises
     ------
@@ -110,15 +121,39 @@ def train_single(
                 mirror.update(state(log.ended(trial, Status.FAILED, reason=reason)))
             raise
         with scratch_folder() as folder:
-            files = folder / "files"
-            ended = trained.write_files(files, title=name)
-            run_id = mirror.update(replace(state(ended), files=files))
-    if trained.classifier is None:
-        raise SweepError(f"the training {trained.trial.reason}; try a smaller --learning-rate")
-    held_out = None
-    if test_source is not None:
-        held_out = evaluate_on_test_rows(trained.classifier, test_source)
-        log_test_result(tracker, run_id, held_out, epochs)
+            files, held_out = folder / "files", None
+            ended = replace(state(trained.write_files(files, title=name)), files=files)
+            kept = workspace.pending(TRAININGS) / f"{name}-{key[:8]}" / "files"
+            run_id = _log(ended, mirror, kept, warned)
+            if trained.classifier is None:
+                reason = trained.trial.reason
+                raise SweepError(f"the training {reason}; try a smaller --learning-rate")
+            if test_source is not None:
+                held_out = evaluate_on_test_rows(trained.classifier, test_source)
+                ended = replace(ended, metrics={**ended.metrics, **held_out.metrics()})
+                run_id = _log(ended, mirror, kept, warned)
     rows = len(data.validation.labels)
     curves, digest = trained.trial.curves, trained.classifier.digest
     return SingleResult(curves, digest, run_id, held_out, rows)
+
+
+def _log(state: RunState, mirror: Mirror, kept: Path, warned: Callable[[str], None]) -> str | None:
+    """Let MLflow have a run and return its id, or put it by where MLflow is away."""
+    try:
+        return mirror.update(state)
+    except StoreUnreachableError as error:
+        if not kept.exists():
+            warned(f"{error}; the run waits, and `sweep sync` sends it")
+        kept.mkdir(parents=True, exist_ok=True)
+        if state.files is not None and state.files.is_dir():
+            shutil.copytree(state.files, kept, dirs_exist_ok=True)
+        keep_run(replace(state, files=kept))
+        return None
+
+
+def sync_trainings(workspace: Workspace, uri: str | None = None) -> int:
+    """Send MLflow the runs of `train_single` that wait for it; return how many."""
+    states = kept_runs(workspace.pending(TRAININGS))
+    for state in states:
+        send_kept_run(state, Mirror(Tracker(str(state.tags["data"]), workspace, uri=uri)))
+    return len(states)

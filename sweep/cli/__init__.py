@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from sweep.environment import print_warnings_of_packages
 from sweep.errors import SweepError
 from sweep.io import with_room
 from sweep.search import Interrupts
@@ -34,6 +35,7 @@ class SweepGroup(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line, also where a standard stream is closed."""
         Interrupts.own_process = True
+        print_warnings_of_packages()
         _open_closed_streams()
         return super().main(*args, **kwargs)
 

@@ -144,18 +144,25 @@ def import_study(file: Path, *, name: str | None, data: Path | None, as_json: bo
 @click.argument("study_name", metavar="[STUDY]", required=False)
 @tracking_option
 def sync(study_name: str | None, *, tracking_uri: str | None) -> None:
-    """Send MLflow what it lacks of STUDY, or of all studies of this folder.
+    """Send MLflow what it lacks of STUDY, or of all studies and trainings of this folder.
 
     While MLflow's server was away a study went on; what it should know waits in mlruns/pending/ and
     in the record. The next `sweep run` of the study would send it as well.
     """
+    from sweep.analysis import sync_trainings
     from sweep.study import list_studies
     from sweep.workspace import Workspace
 
-    if study_name is None:
-        studies = list_studies(Workspace(), tracking_uri=tracking_uri, progress=True)
-    else:
+    workspace = Workspace()
+    if study_name is not None:
         studies = [open_in_folder(study_name, tracking_uri=tracking_uri)]
+    else:
+        sent = sync_trainings(workspace, tracking_uri)
+        if sent:
+            click.echo(f"sweep train: {sent} {'run was' if sent == 1 else 'runs were'} sent")
+        studies = []
+        if workspace.optuna_database.exists() or not sent:
+            studies = list_studies(workspace, tracking_uri=tracking_uri, progress=True)
     for study in studies:
         sent = study.sync(progress=True)
         click.echo(f"{study.name}: {sent or 'no'} {'run was' if sent == 1 else 'runs were'} sent")

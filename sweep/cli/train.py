@@ -78,4 +78,5 @@ def _print(result: SingleResult) -> None:
     if result.held_out is not None:
         held_out = percent_with_interval(result.held_out.accuracy, result.held_out.rows)
         click.echo(f"test       accuracy {held_out} (95 % interval)")
-    click.echo(f"run {result.run_id}, weights {result.weights_digest[:12]}")
+    run = result.run_id or "not logged yet"
+    click.echo(f"run {run}, weights {result.weights_digest[:12]}")

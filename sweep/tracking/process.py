@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from uuid import uuid4
 
+from sweep.environment import print_warnings_of_packages
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.io import file_lock
 from sweep.tracking.client import Tracker, check_address, database_path, tracking_uri
@@ -230,6 +231,7 @@ def serve() -> None:
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a package prints is no answer
+    print_warnings_of_packages()
     load_mlflow()  # while the other side still prepares
     own_settings.__enter__()  # for good: the process is ours
     mirrors = _Mirrors()

@@ -33,6 +33,7 @@ CLOSED: Final = {
     # Called by any other name it refuses: a page from elsewhere may let its own name lead here.
     "MLFLOW_SERVER_ALLOWED_HOSTS": f"{HOST},{HOST}:*,localhost,localhost:*",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "PYTHONWARNINGS": "ignore",  # where warnings are errors its first deprecation would end it
     # Whoever reaches a port of this machine could let the assistant run commands as its owner.
     "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",
     "MLFLOW_ENABLE_ASSISTANT_SANDBOX": "true",

@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from sweep.analysis import fill_hyperparameters, train_single
+from sweep.analysis import fill_hyperparameters, sync_trainings, train_single
 from sweep.data import choose_data, open_source
 from sweep.errors import SweepError
 from sweep.search.lock import InterruptedStudyError
@@ -16,22 +16,24 @@ def chosen(tiny_npz):
 
 
 @pytest.fixture
-def train(chosen, tracker):
+def train(chosen, tracker, workspace):
     """Return a function that trains on the tiny data."""
     config, rows = chosen
 
-    def train(on_epoch=lambda *_: None, test_source=None, **given):
+    def train(on_epoch=lambda *_: None, test_source=None, warned=print, **given):
         return train_single(
             fill_hyperparameters(given, "softmax", rows),
             rows,
             config,
             tracker,
+            workspace,
             loss="softmax",
             epochs=3,
             seed=5,
             train_curve="sample",
             test_source=test_source,
             on_epoch=on_epoch,
+            warned=warned,
         )
 
     return train
@@ -126,3 +128,26 @@ def test_test_rows_are_opened_only_if_their_source_is_given(train, tiny_npz, tra
     assert (source.opened, result.held_out.rows) == (1, 9)
     run = tracker.client.get_run(result.run_id)
     assert run.data.metrics["test/accuracy"] == result.held_out.accuracy
+
+
+def test_a_training_that_mlflow_misses_at_its_end_waits_for_sync(
+    train, only_run, tracker, workspace, tiny_npz
+):
+    class Away:
+        def __getattr__(self, name):
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    client, warnings = tracker.client, []
+
+    def leave(epoch, _):
+        tracker.client = Away() if epoch == 3 else client
+
+    result = train(leave, open_source(str(tiny_npz)), warnings.append)
+    tracker.client = client
+    assert result.run_id is None
+    assert ["`sweep sync` sends it" in line for line in warnings] == [True]
+    assert (sync_trainings(workspace), sync_trainings(workspace)) == (1, 0)
+    run = only_run()
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["test/accuracy"] == result.held_out.accuracy
+    assert "classifier" in {item.path for item in client.list_artifacts(run.info.run_id)}

@@ -4,7 +4,9 @@ import re
 import numpy as np
 import pytest
 
-from sweep.tracking import Tracker
+from sweep.analysis.runs import keep_run
+from sweep.analysis.train import TRAININGS
+from sweep.tracking import RunState, Tracker
 
 
 def test_a_training_tells_what_it_came_to_and_which_run_has_it(in_workspace, invoke, tiny_npz):
@@ -55,6 +57,15 @@ def test_every_option_arrives_in_the_run(in_workspace, invoke, tiny_npz):
         "log10_learning_rate": str(np.log10(0.125)),
     }
     assert json.loads(run.inputs.dataset_inputs[1].dataset.profile)["rows"] == 10
+
+
+def test_sync_sends_a_training_that_waits_also_where_there_is_no_study(in_workspace, invoke):
+    files = in_workspace.pending(TRAININGS) / "train-1" / "files"
+    told = {"key": "k", "name": "train-1", "status": "FINISHED", "began": 1, "ended": 2}
+    keep_run(RunState(**told, tags={"role": "train", "data": "tiny"}, files=files))
+    assert invoke("sync").stdout == "sweep train: 1 run was sent\n"
+    (run,) = Tracker("tiny", in_workspace).runs(role="train")
+    assert run.info.run_name == "train-1"
 
 
 def test_a_setting_that_cannot_be_is_refused_before_a_run_is_made(in_workspace, invoke, tiny_npz):

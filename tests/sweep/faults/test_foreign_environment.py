@@ -75,6 +75,23 @@ def test_neither_a_notebooks_backend_nor_an_optimised_python_breaks_a_command(
 
 
 @pytest.mark.slow
+def test_warnings_of_packages_end_no_command_where_the_environment_makes_errors_of_them(
+    in_workspace, image_npz
+):
+    program = [sys.executable, "-W", "error", "-m", "sweep"]
+    for command in (["run", "--data", str(image_npz), *OPTIONS], ["confirm", "images-softmax"]):
+        done = subprocess.run(
+            [*program, *command],
+            cwd=in_workspace.root,
+            env={**os.environ, "PYTHONWARNINGS": "error"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, "Warning" in done.stderr) == (0, False), done.stderr
+
+
+@pytest.mark.slow
 def test_the_help_is_the_same_where_python_drops_docstrings(folder):
     del folder
     program = [sys.executable, "-c", "from sweep.cli import main; main(prog_name='sweep')"]

@@ -138,7 +138,7 @@ def test_a_study_in_a_folder_that_may_not_be_written_to_is_read_and_copied_to_go
                 done = invoke(*command.split())
                 assert done.exit_code == 0, (command, done.output)
             assert sorted(settled.folder.iterdir()) == before
-            for command in CHANGING[:2]:
+            for command in CHANGING[:3]:
                 refused(command, 1, "mlruns/")
             refused("export digits-softmax", 1, "digits-softmax.zip: cannot be written")
     finally:
