@@ -136,7 +136,7 @@ Tukey's fences (Exploratory Data Analysis, 1977)."""
 
 
 @dataclass(frozen=True)
-class Scale:
+class BlockScale:
     """What the lowest and the highest block stand for; what lies beyond is drawn as these."""
 
     low: float
@@ -152,18 +152,18 @@ class Scale:
         return BLOCKS[min(len(BLOCKS) - 1, math.floor(share * len(BLOCKS)))]
 
 
-def shared_scale(curves: Iterable[Sequence[float | None]]) -> Scale:
+def shared_scale(curves: Iterable[Sequence[float | None]]) -> BlockScale:
     """Return the scale on which all the curves can be told apart, but for outliers."""
     values = [value for value in chain.from_iterable(curves) if _is_drawable(value)]
     if len(values) < 2:  # noqa: PLR2004 - one value spans no scale
-        return Scale(*(values * 2 or (0.0, 0.0)))
+        return BlockScale(*(values * 2 or (0.0, 0.0)))
     lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
     reach = WHISKERS * (upper - lower)
     within = [value for value in values if lower - reach <= value <= upper + reach]
-    return Scale(min(within), max(within))
+    return BlockScale(min(within), max(within))
 
 
-def sparkline(curve: Sequence[float | None], scale: Scale, *, epochs: int, width: int) -> str:
+def sparkline(curve: Sequence[float | None], scale: BlockScale, *, epochs: int, width: int) -> str:
     """Return a curve of at most `epochs` values in at most `width` blocks.
 
     Every curve of a study has the same axis: one that ended early is as much shorter. Where an

@@ -343,7 +343,7 @@ def _state(comparison: Comparison, studies: Sequence[StudyRecord], files: Path) 
         status="FINISHED",
         began=made,
         ended=made,
-        complete=True,
+        final=True,
     )
 
 

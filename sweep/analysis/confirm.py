@@ -465,7 +465,7 @@ def confirmation_state(study: StudyRecord, confirmation: Confirmation, files: Pa
         status="FINISHED",
         began=now,
         ended=now,
-        complete=True,
+        final=True,
     )
 
 

@@ -109,7 +109,7 @@ def training_state(
         status=trial.status.mlflow,
         began=trial.began,
         ended=trial.ended,
-        complete=ended,
+        final=ended,
     )
 
 
@@ -122,7 +122,7 @@ def draw_pending(state: RunState, warned: Callable[[str], None] = lambda _: None
         The disk is full; what waits, waits on.
 
     """
-    if state.files is None or not state.complete:
+    if state.files is None or not state.final:
         return state
     try:
         trouble = draw_files(state.files)
@@ -280,9 +280,9 @@ class StudyMirror:
         self._note = study_note(study, list(self._trials.values()))
         self._ended, self._due = False, 0.0
 
-    def begin(self, complete: Iterable[str]) -> None:
-        """Hand over what the store lacks, all but the runs with the `complete` keys."""
-        sent, missing = set(complete), []
+    def begin(self, finished: Iterable[str]) -> None:
+        """Hand over what the store lacks, all but the runs with these keys."""
+        sent, missing = set(finished), []
         for trial in self._trials.values():
             if trial_key(self.study, trial.number) in sent:  # it has the files, too
                 remove_files(pending_files(self.study, trial.number))

@@ -154,7 +154,7 @@ def _search(
     Why they ended, in a phrase, and of what there are figures, see `draw_overview`.
     """
     with timings.part("tracking"):
-        whole = set() if mirror.is_new else mirror.complete(**study.tags)
+        finished = set() if mirror.is_new else mirror.finished_keys(**study.tags)
         shown = "" if mirror.is_new else mirror.call(study_figures, study.tags)
     introduce = partial(_introduce, study, data, mirror)
     prepare = partial(draw_pending, warned=listener.warned)
@@ -177,7 +177,7 @@ def _search(
             with suppress(StoreUnreachableError):
                 for number in runner.begun_anew:
                     mirror.discard(trial_key(study, number))
-        trials_mirror.begin(whole)
+        trials_mirror.begin(finished)
         try:
             why = runner.run(trials, interrupts, seconds=seconds)
         except SweepError as error:
@@ -215,7 +215,7 @@ def sync_study(
     """
     with study_lock(study.workspace, study.name):
         mirror, confirmation = Mirror(tracker), confirmation_of(study)
-        sent = mirror.complete(**study.tags)
+        sent = mirror.finished_keys(**study.tags)
         whole, *others = recorded_states(study)
         missing = [state for state in others if state.key not in sent]
         if confirmation is not None and confirmation_key(study, confirmation) not in sent:
@@ -259,7 +259,7 @@ def _introduce(study: StudyRecord, data: Prepared, mirror: AnyMirror) -> None:
     """Let MLflow have the experiment's description and the study's page."""
     with suppress(StoreUnreachableError):  # it gets all of it later
         if mirror.is_new:
-            mirror.complete(**study.tags)
+            mirror.finished_keys(**study.tags)
         mirror.call(ensure_view, study.config, study.tags)
         mirror.call(Tracker.describe, experiment_note(data, [study.name]))
 

@@ -24,7 +24,7 @@ from sweep.terminal import (
     BLOCKS,
     SELECTED,
     TIED,
-    Scale,
+    BlockScale,
     draws_blocks,
     make_console,
     print_table,
@@ -246,7 +246,7 @@ class TrialTable:
     """
 
     columns: Mapping[str, Sequence[str]]
-    scale: Scale | None
+    scale: BlockScale | None
 
     @property
     def rows(self) -> list[tuple[str, ...]]:

@@ -12,7 +12,7 @@ from .style import DPI as DPI
 from .style import DRAWING as DRAWING
 from .style import PALE as PALE
 from .style import Pixels as Pixels
-from .style import drawn as drawn
+from .style import pixels_of as pixels_of
 from .style import result_colours as result_colours
 from .training import colour_limit as colour_limit
 from .training import curves_figure as curves_figure

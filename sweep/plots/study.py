@@ -155,7 +155,7 @@ def varied(results: Sequence[Result]) -> dict[str, BaseDistribution]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
+class AxisScale:
     """An axis from `low` to `high`; for `choices`, positions 0, 1, ... mean them."""
 
     low: float
@@ -314,8 +314,8 @@ def parallel_figure(
     if not results or not parameters:
         say_instead(axes, "no parameter varied" if results else "no complete trial")
         return figure
-    scales = {name: Scale.of(distribution) for name, distribution in parameters.items()}
-    goal = Scale.around([result.value for result in results])
+    scales = {name: AxisScale.of(distribution) for name, distribution in parameters.items()}
+    goal = AxisScale.around([result.value for result in results])
     _upright_axes(axes, [*scales.items(), (objective, goal)])
 
     def path(result: Result) -> list[tuple[int, float]]:
@@ -332,7 +332,7 @@ def parallel_figure(
     return figure
 
 
-def _upright_axes(axes: Axes, scales: Sequence[tuple[str, Scale]]) -> None:
+def _upright_axes(axes: Axes, scales: Sequence[tuple[str, AxisScale]]) -> None:
     """Upright axes at 0, 1, ..., each from 0 to 1, with ticks to the left and the name on top."""
     axes.set(xlim=(-0.55, len(scales) - 0.45), ylim=(-0.04, 1.12))
     for x, (name, scale) in enumerate(scales):
@@ -382,7 +382,7 @@ def slice_figure(
     numbers = Normalize(results[0].trial.number, results[-1].trial.number)
     winner = best(results, direction, selected)
     for axes, (name, distribution) in zip(panels, parameters.items(), strict=True):
-        _range_axis(axes, name, Scale.of(distribution))
+        _range_axis(axes, name, AxisScale.of(distribution))
         having = [result for result in results if name in result.trial.params]
         axes.scatter(
             [result.position(name) for result in having],
@@ -406,7 +406,7 @@ def slice_figure(
     return figure
 
 
-def _range_axis(axes: Axes, name: str, scale: Scale) -> None:
+def _range_axis(axes: Axes, name: str, scale: AxisScale) -> None:
     dress(axes)
     axes.set_xscale("log" if scale.log else "linear")
     axes.set_xlim(scale.between(-MARGIN), scale.between(1 + MARGIN))

@@ -88,7 +88,7 @@ def new_figure(width: int, height: int, *, layout: Literal["constrained"] | None
     return figure
 
 
-def drawn(figure: Figure) -> Pixels:
+def pixels_of(figure: Figure) -> Pixels:
     """What a figure looks like, uint8 (height, width, 3)."""
     figure.canvas.draw()
     shown = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]  # of Agg

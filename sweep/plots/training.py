@@ -20,9 +20,9 @@ from sweep.plots.style import (
     SMALL_SIZE,
     TITLE_SIZE,
     VERMILLION,
-    drawn,
     dress,
     new_figure,
+    pixels_of,
     say_instead,
     styled,
     write,
@@ -114,7 +114,7 @@ def _curves(curves: Mapping[str, Sequence[float]], title: str) -> Pixels:
         axes.relim()  # of the lines before, nothing is left
         axes.set_axis_on()
         names.append(_lines(axes, panel, curves))
-    picture = Image.fromarray(drawn(figure))
+    picture = Image.fromarray(pixels_of(figure))
     write(picture, MARGIN, 23, title, size=TITLE_SIZE, bold=True, room=SIZE[0] - 2 * MARGIN)
     for panel, lines in zip(PANELS, names, strict=True):
         x = panel.left + PANEL_WIDTH + BESIDE

@@ -29,7 +29,7 @@ from sweep.analysis import (
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.formatting import counted
 from sweep.io import check_replaceable, write_whole
-from sweep.plots import DPI, curves_figure, drawn, weights_figure
+from sweep.plots import DPI, curves_figure, pixels_of, weights_figure
 from sweep.report import facts, tables
 from sweep.report.facts import Measure, Picture
 from sweep.search import Status, first_rung
@@ -200,7 +200,9 @@ def picture(figure: Figure | Pixels, *, name: str, caption: str, alt: str) -> Pi
         width, height = (round(length * DPI) for length in figure.get_size_inches())
         figure.set_dpi(DENSITY * DPI)
         method = Image.Quantize.MAXCOVERAGE  # moved a colour by at most 18 of 255, the default: 62
-        image = Image.fromarray(drawn(figure)).quantize(COLOURS, method, dither=Image.Dither.NONE)
+        image = Image.fromarray(pixels_of(figure)).quantize(
+            COLOURS, method, dither=Image.Dither.NONE
+        )
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     return Picture(

@@ -17,6 +17,7 @@ from sweep.formatting import (
     percent,
     plain_name,
 )
+from sweep.search import range_in_words
 from sweep.search_space import Choices
 from sweep.statistics import Share
 
@@ -186,7 +187,7 @@ def setting_table(study: StudyFacts) -> Table:
                 plain_name(name),
                 [
                     number(value),
-                    searched(axes[name]),
+                    range_in_words(axes[name]),
                     _position(axes[name], value),
                     importance.get(name, UNKNOWN),
                 ],
@@ -209,14 +210,6 @@ def _position(axis: Axis, value: Number) -> Cell:
     low, high, at = (math.log(x) if axis.log else x for x in (axis.low, axis.high, value))
     share = (at - low) / (high - low)
     return Meter(share, f"{percent(share, 0)} %")
-
-
-def searched(axis: Axis) -> str:
-    """Return what was searched, e.g. `1e-5 to 1, log scale`."""
-    if isinstance(axis, Choices):
-        return ", ".join(number(value, 6) for value in axis.values)
-    scale = ", log scale" if axis.log else ""
-    return f"{number(axis.low, 6)} to {number(axis.high, 6)}{scale}"
 
 
 def remarks_of(study: StudyFacts) -> list[str]:
@@ -364,7 +357,7 @@ def _config(study: StudyFacts) -> dict[str, str]:
         "pruner": config.pruner,
         "seed": str(config.seed),
         "trials side by side": f"{config.slots}, in panels of {config.lanes}",
-        **{plain_name(name): searched(axis) for name, axis in config.space.axes.items()},
+        **{plain_name(name): range_in_words(axis) for name, axis in config.space.axes.items()},
         "data": data.name,
         "validation rows": f"{data.val_size:,}",
         "split seed": str(data.split_seed),

@@ -1,4 +1,5 @@
 from .checkpoint import Checkpoints as Checkpoints
+from .halving import first_rung as first_rung
 from .lock import InterruptedStudyError as InterruptedStudyError
 from .lock import Interrupts as Interrupts
 from .lock import holder as holder
@@ -8,12 +9,12 @@ from .lock import refuse_running as refuse_running
 from .lock import runner_of as runner_of
 from .lock import study_lock as study_lock
 from .notes import experiment_note as experiment_note
+from .notes import range_in_words as range_in_words
 from .notes import study_note as study_note
 from .notes import trial_note as trial_note
 from .objective import Objective as Objective
 from .objective import as_optuna as as_optuna
 from .objective import at_first_rung as at_first_rung
-from .objective import first_rung as first_rung
 from .record import BUDGETS as BUDGETS
 from .record import COMPARISONS as COMPARISONS
 from .record import CONFIRMATION as CONFIRMATION

@@ -72,6 +72,17 @@ def rungs(epochs: int, eta: int) -> list[int]:
     return sorted(rung for rung in found if 1 <= rung < epochs)
 
 
+def first_rung(config: StudyConfig) -> int:
+    """Return the epoch after which trials can be compared, since nearly all have it.
+
+    The sampler learns from then on, and what is said of the space rests on it. Where nothing is
+    pruned, or there is no rung, it is the last epoch.
+    """
+    if config.pruner == "none":
+        return config.epochs
+    return min(rungs(config.epochs, config.eta), default=config.epochs)
+
+
 class Pruner(Protocol):
     """A rule that is told of every pass, in order."""
 

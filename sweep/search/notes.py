@@ -157,7 +157,10 @@ def study_note(
         ("seed", config.seed),
         ("trials side by side", f"{config.slots}, in panels of {config.lanes}"),
     ]
-    space = [(name, searched(axis)) for name, axis in config.space.axes.items()]
+    space = [
+        (name, range_in_words(axis) + ("" if name in config.space.varied() else ", not searched"))
+        for name, axis in config.space.axes.items()
+    ]
     again = run_command(config, max(1, counts.finished)), "the whole study, in a folder of its own"
     if selected is None:
         result = f"Trials: {counts}. No trial is complete yet."
@@ -188,13 +191,12 @@ def study_note(
     return "\n\n".join(parts)
 
 
-def searched(axis: Axis) -> str:
-    """Return in words where a hyperparameter was searched."""
+def range_in_words(axis: Axis) -> str:
+    """Return where a hyperparameter was searched, e.g. `1e-5 to 1, logarithmic`."""
     if isinstance(axis, Range):
         scale = ", logarithmic" if axis.log else ""
         return f"{number(axis.low, 6)} to {number(axis.high, 6)}{scale}"
-    values = ", ".join(number(value, 6) for value in axis.values)
-    return values if len(axis.values) > 1 else f"{values}, not searched"
+    return ", ".join(number(value, 6) for value in axis.values)
 
 
 def trial_note(config: StudyConfig, trial: TrialRecord) -> str:

@@ -9,7 +9,7 @@ from sweep.config import trial_seed
 from sweep.curves import point
 from sweep.environment import BLAS_THREADS
 from sweep.errors import SweepError
-from sweep.search.halving import rungs
+from sweep.search.halving import first_rung
 from sweep.search.trials import Status
 from sweep.search_space import DEFAULT_SPACES
 from sweep_model.hyperparameters import Hyperparameters
@@ -157,13 +157,6 @@ class Objective:
         return value
 
 
-def first_rung(config: StudyConfig) -> int:
-    """Return the epoch after which all trials can be compared, since nearly all have it."""
-    if config.pruner == "none":
-        return config.epochs
-    return min(rungs(config.epochs, config.eta), default=config.epochs)
-
-
 def as_optuna(config: StudyConfig, trials: Iterable[TrialRecord]) -> list[FrozenTrial]:
     """Return trials as they ended."""
     return [_frozen(config, trial, trial.status, trial.epochs) for trial in trials]
@@ -184,18 +177,12 @@ def at_first_rung(config: StudyConfig, trials: Iterable[TrialRecord]) -> list[Fr
 def _frozen(config: StudyConfig, trial: TrialRecord, status: Status, epochs: int) -> FrozenTrial:
     from optuna.trial import FrozenTrial, TrialState
 
-    states = {
-        Status.RUNNING: TrialState.RUNNING,
-        Status.COMPLETE: TrialState.COMPLETE,
-        Status.PRUNED: TrialState.PRUNED,
-        Status.FAILED: TrialState.FAIL,
-    }
     values = trial.curves.get(config.metric, [])[:epochs]
     ended = None if trial.ended is None else datetime.fromtimestamp(trial.ended / 1000, UTC)
     return FrozenTrial(
         number=trial.number,
         trial_id=trial.number,
-        state=states[status],
+        state=TrialState[status.optuna],
         value=values[-1] if status == Status.COMPLETE else None,
         datetime_start=datetime.fromtimestamp(trial.began / 1000, UTC),
         datetime_complete=ended,

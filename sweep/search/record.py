@@ -61,10 +61,6 @@ OLD_CONFIG = "sweep:settings"
 """What version 0.1 wrote in place of `CONFIG`."""
 
 
-STATES = {Status.COMPLETE: "COMPLETE", Status.PRUNED: "PRUNED", Status.FAILED: "FAIL"}
-"""The names of Optuna's states."""
-
-
 class Queued(NamedTuple):
     """A setting that a user queued with `enqueue_trial`; it may be part of one."""
 
@@ -219,7 +215,7 @@ class StudyRecord:
             values = trial.curves.get(self.config.metric, [])
             set_intermediate_values(self.storage, self.name, trial.number, values)
             value = values[-1] if trial.status == Status.COMPLETE else None
-            self.optuna.tell(trial.number, value, state=TrialState[STATES[trial.status]])
+            self.optuna.tell(trial.number, value, state=TrialState[trial.status.optuna])
 
     def attribute(self, key: str, default: Any = None) -> Any:
         """Return what the study records under a name of this module."""
@@ -248,7 +244,7 @@ def _trial_record(trial: FrozenTrial) -> TrialRecord | None:
     attribute = trial.user_attrs.get(TRIAL)
     if not isinstance(attribute, dict):
         return None
-    status = next((s for s, name in STATES.items() if name == trial.state.name), Status.RUNNING)
+    status = next((s for s in Status if s.optuna == trial.state.name), Status.RUNNING)
     if status == Status.RUNNING:  # of more, a process died before it had ended the trial
         begun = ("index", "params", "first_pass", "began")
         attribute = {name: attribute[name] for name in begun}
@@ -374,7 +370,7 @@ def _imported_trials(config: StudyConfig, trials: Iterable[TrialRecord]) -> Iter
         number = trial.number + 1
         values = trial.curves.get(config.metric, [])
         imported = create_trial(
-            state=TrialState[STATES.get(trial.status, "RUNNING")],
+            state=TrialState[trial.status.optuna],
             # As `tell` has it: also of a pruned trial.
             value=values[-1] if trial.status in (Status.COMPLETE, Status.PRUNED) else None,
             params=trial.params,

@@ -197,7 +197,7 @@ def train_alone(
     return Trained(ended, log, outcome, engine.lanes_agree)
 
 
-class Audience(Protocol):
+class TrialMirror(Protocol):
     """Who is shown trials once they are safe: the mirror, or nobody."""
 
     def update(self, trials: Iterable[TrialRecord]) -> None:
@@ -246,7 +246,7 @@ class Runner:
         engine: Engine,
         checkpoints: Checkpoints,
         pending: Path | None,
-        mirror: Audience,
+        mirror: TrialMirror,
         listener: Listener,
         timings: Timings,
         clock: Callable[[], float] = time.monotonic,

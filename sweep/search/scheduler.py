@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sweep.search.halving import BASELINE, Trial, make_pruner, rungs
+from sweep.search.halving import BASELINE, Trial, first_rung, make_pruner
 from sweep.search.sampler import Sampler
 from sweep.search.trials import Status
 
@@ -52,8 +52,6 @@ class Scheduler:
         self.exhausted = False
         self._sampler = Sampler(config, rows=rows, classes=classes)
         self._pruner = make_pruner(config)
-        # Where there is no rung, TPE learns from complete trials.
-        self._first_rung = min(rungs(config.epochs, config.eta), default=config.epochs)
 
     @property
     def running(self) -> list[Trial]:
@@ -79,7 +77,7 @@ class Scheduler:
 
         @cache
         def observe() -> optuna.Study:
-            return self._sampler.observed(self.trials, self._first_rung)
+            return self._sampler.observed(self.trials, first_rung(self.config))
 
         begun: list[Trial] = []
         running, finished = len(self.running), self.finished

@@ -28,6 +28,11 @@ class Status(StrEnum):
         words = {Status.RUNNING: "RUNNING", Status.COMPLETE: "FINISHED", Status.PRUNED: "KILLED"}
         return words.get(self, "FAILED")
 
+    @property
+    def optuna(self) -> str:
+        """The name of Optuna's state for it."""
+        return "FAIL" if self == Status.FAILED else self.name
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:

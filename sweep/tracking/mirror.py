@@ -63,7 +63,7 @@ class RunState:
         A folder whose content becomes the run's artifacts once it has ended, and is removed then.
     status
         RUNNING, or FINISHED, KILLED or FAILED with the time `ended`.
-    complete
+    final
         Whether nothing will change any more.
 
     """
@@ -82,7 +82,7 @@ class RunState:
     status: str = "RUNNING"
     began: int
     ended: int | None = None
-    complete: bool = False
+    final: bool = False
 
 
 class AnyMirror(Protocol):
@@ -95,7 +95,7 @@ class AnyMirror(Protocol):
     def connect(self) -> None:
         """Wait until the store has answered."""
 
-    def complete(self, *, study: str, study_id: str) -> set[str]:
+    def finished_keys(self, *, study: str, study_id: str) -> set[str]:
         """Read the runs of a study; return the keys of those that need nothing more."""
 
     def run_id(self, key: str) -> str | None:
@@ -143,7 +143,7 @@ class Mirror:
         """Return what a function says of the tracker."""
         return self.tracker.call(function, *args, **kwargs)
 
-    def complete(self, *, study: str, study_id: str) -> set[str]:
+    def finished_keys(self, *, study: str, study_id: str) -> set[str]:
         """Read the runs of a study; return the keys of those that need nothing more.
 
         From now on only this mirror makes runs of the study: an unknown key has none.
@@ -221,9 +221,9 @@ class Mirror:
             if state.files is not None and state.files.is_dir() and state.status != "RUNNING":
                 self._send_files(run_id, state.files)
             self._send_status(run_id, state)
-            if state.complete:
+            if state.final:
                 self.tracker.client.set_tag(run_id, COMPLETE, "True")
-        if state.complete and state.files is not None:
+        if state.final and state.files is not None:
             shutil.rmtree(state.files, ignore_errors=True)
         return run_id
 

@@ -113,9 +113,9 @@ class RemoteMirror:
         if not self.is_new:
             self._ask("connect")
 
-    def complete(self, *, study: str, study_id: str) -> set[str]:
-        """See `Mirror.complete`."""
-        return self._ask("complete", study=study, study_id=study_id)  # type: ignore[no-any-return]
+    def finished_keys(self, *, study: str, study_id: str) -> set[str]:
+        """See `Mirror.finished_keys`."""
+        return self._ask("finished_keys", study=study, study_id=study_id)  # type: ignore[no-any-return]
 
     def run_id(self, key: str) -> str | None:
         """See `Mirror.run_id`."""

@@ -14,7 +14,7 @@ import sweep.terminal
 from sweep.terminal import (
     BLOCKS,
     PLAIN_WIDTH,
-    Scale,
+    BlockScale,
     draws_blocks,
     make_console,
     print_table,
@@ -106,7 +106,7 @@ def test_a_stderr_that_is_gone_loses_what_is_written_and_stops_nothing(monkeypat
 
 # Curves
 
-UNIT = Scale(0.0, 1.0)
+UNIT = BlockScale(0.0, 1.0)
 
 
 def test_a_value_is_drawn_by_its_place_on_the_scale():
@@ -121,11 +121,14 @@ def test_a_value_is_drawn_by_its_place_on_the_scale():
 
 def test_all_curves_share_one_scale_that_an_outlier_does_not_flatten():
     for curves, scale in (
-        ([[0.1, 0.2], [0.5]], Scale(0.1, 0.5)),
-        ([[0.4]], Scale(0.4, 0.4)),
-        ([[], [math.nan]], Scale(0.0, 0.0)),
-        ([[0.40 + 0.01 * step for step in range(10)], [1e6]], Scale(0.40, pytest.approx(0.49))),
-        ([[0.1] * 10, [0.9] * 10], Scale(0.1, 0.9)),  # no outliers of each other
+        ([[0.1, 0.2], [0.5]], BlockScale(0.1, 0.5)),
+        ([[0.4]], BlockScale(0.4, 0.4)),
+        ([[], [math.nan]], BlockScale(0.0, 0.0)),
+        (
+            [[0.40 + 0.01 * step for step in range(10)], [1e6]],
+            BlockScale(0.40, pytest.approx(0.49)),
+        ),
+        ([[0.1] * 10, [0.9] * 10], BlockScale(0.1, 0.9)),  # no outliers of each other
     ):
         assert shared_scale(curves) == scale
     assert sparkline([0.3] * 3, shared_scale([[0.3] * 3]), epochs=3, width=9) == "▅▅▅"

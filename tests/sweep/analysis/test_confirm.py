@@ -257,7 +257,7 @@ def test_its_classifier_and_figures_wait_for_a_run_of_their_own(study, pruned, f
     full = finish()
     (state,) = in_full_states(study, None)
     assert state.key == run_key(study, pruned) != trial_key(study, pruned.number)
-    assert (state.status, state.complete, state.tags["role"]) == ("FINISHED", True, "in-full")
+    assert (state.status, state.final, state.tags["role"]) == ("FINISHED", True, "in-full")
     assert state.files != pending_files(study, pruned.number)
     kept = LinearClassifier.load(state.files / "classifier" / "classifier.npz")
     assert kept.digest == full.weights_digest

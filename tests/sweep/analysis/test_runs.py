@@ -38,7 +38,7 @@ def test_the_run_of_a_trial_says_all_that_is_on_record(study, trials, tiny_data)
     state = trial_state(study, trial, tiny_data)
     assert state.key == trial_key(study, 0)
     assert (state.name, state.parent) == ("trial-000", study.identity)
-    assert (state.status, state.complete) == ("FINISHED", True)
+    assert (state.status, state.final) == ("FINISHED", True)
     assert (state.began, state.ended, state.times) == (trial.began, trial.ended, trial.times)
     for name, value in trial.params.items():
         assert state.parameters[name] == value
@@ -65,7 +65,7 @@ def test_the_run_of_a_trial_says_all_that_is_on_record(study, trials, tiny_data)
 def test_a_run_ends_as_its_trial_does(study, trials, tiny_data):
     states = [trial_state(study, trial, tiny_data) for trial in trials]
     assert [state.status for state in states] == ["FINISHED", "KILLED", "FAILED", "RUNNING"]
-    assert [state.complete for state in states] == [True, True, True, False]
+    assert [state.final for state in states] == [True, True, True, False]
     assert states[1].tags["reason"] == "rung 1"
     assert "reason" not in states[0].tags
     assert ["final/val_loss" in state.metrics for state in states] == [True, False, False, False]
@@ -103,7 +103,7 @@ def test_the_run_of_a_study_says_what_it_searches(study, trials, tiny_data):
         "space.flip_probability": "0:0.5",
     }
     assert state.tags["data_digest"] == "d" * 64
-    assert (state.began, state.ended, state.complete) == (trials[0].began, None, False)
+    assert (state.began, state.ended, state.final) == (trials[0].began, None, False)
 
 
 def test_the_best_so_far_stands_against_the_finished_trials(make_study, make_trial, tiny_data):

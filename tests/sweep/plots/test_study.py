@@ -25,7 +25,7 @@ from sweep.plots import (
     slice_figure,
 )
 from sweep.plots.study import (
-    Scale,
+    AxisScale,
     best,
     caption,
     complete,
@@ -107,7 +107,7 @@ def test_only_what_took_more_than_one_value_or_could_have_is_varied(trial):
 
 
 def labels(distribution):
-    return [words for _, words in Scale.of(distribution).ticks()]
+    return [words for _, words in AxisScale.of(distribution).ticks()]
 
 
 def test_ticks_are_round_numbers_within_the_range():
@@ -123,22 +123,22 @@ def test_ticks_are_round_numbers_within_the_range():
 
 
 def test_of_many_choices_some_are_labelled_at_their_own_positions():
-    ticks = Scale.of(CategoricalDistribution(list(range(30)))).ticks()
+    ticks = AxisScale.of(CategoricalDistribution(list(range(30)))).ticks()
     assert 6 <= len(ticks) <= 12
     assert all(words == str(position) for position, words in ticks)
 
 
 def test_a_log_range_is_logarithmic_and_choices_have_equal_steps():
-    scale = Scale.of(FloatDistribution(1e-4, 1.0, log=True))
+    scale = AxisScale.of(FloatDistribution(1e-4, 1.0, log=True))
     assert scale.unit(1e-2) == pytest.approx(0.5)
     assert scale.between(0.5) == pytest.approx(1e-2)
-    scale = Scale.of(CategoricalDistribution([25, 50, 400]))
+    scale = AxisScale.of(CategoricalDistribution([25, 50, 400]))
     assert [scale.unit(position) for position in (0, 1, 2)] == [0, 0.5, 1]
 
 
 @given(st.booleans(), st.floats(1e-6, 1.0), st.floats(1.01, 1e6), st.floats(-0.1, 1.1))
 def test_an_axis_has_two_to_a_dozen_ticks_between_its_ends(log, low, factor, unit):
-    scale = Scale(low=low, high=factor * low, log=log)
+    scale = AxisScale(low=low, high=factor * low, log=log)
     assert scale.unit(scale.between(unit)) == pytest.approx(unit, abs=1e-6)
     units = [scale.unit(position) for position, _ in scale.ticks()]
     assert 2 <= len(units) <= 12
@@ -147,10 +147,10 @@ def test_an_axis_has_two_to_a_dozen_ticks_between_its_ends(log, low, factor, uni
 
 
 def test_the_axis_around_values_ends_at_the_smallest_and_the_largest():
-    scale = Scale.around([0.3, 0.1, 0.2])
+    scale = AxisScale.around([0.3, 0.1, 0.2])
     assert (scale.low, scale.high) == (0.1, 0.3)
     for value in (0.0, 0.4, -3.0, 1e300):
-        assert Scale.around([value]).unit(value) == pytest.approx(0.5)
+        assert AxisScale.around([value]).unit(value) == pytest.approx(0.5)
 
 
 def test_a_number_is_written_as_one_types_it():

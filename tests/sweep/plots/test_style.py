@@ -15,11 +15,11 @@ from sweep.plots import curves_figure, importance_figure, result_colours
 from sweep.plots.style import (
     FAMILIES,
     INK,
-    drawn,
     dress,
     headline,
     label,
     new_figure,
+    pixels_of,
     say_instead,
     styled,
     with_unit,
@@ -55,11 +55,11 @@ def test_drawing_never_imports_pyplot():
 
 def test_what_is_drawn_has_the_pixels_asked_for_and_stays_when_the_figure_changes():
     figure = new_figure(57, 40)
-    white = drawn(figure)
+    white = pixels_of(figure)
     figure.set_facecolor("black")
     assert (white.shape, white.dtype) == ((40, 57, 3), np.uint8)
     assert (white == 255).all()
-    assert (drawn(figure) == 0).all()
+    assert (pixels_of(figure) == 0).all()
 
 
 def test_the_users_own_matplotlib_settings_change_no_pixel_and_are_left_as_they_were():
@@ -67,7 +67,7 @@ def test_the_users_own_matplotlib_settings_change_no_pixel_and_are_left_as_they_
         """One figure that is drawn on again and again, one that is new each time."""
         curves = {"train/loss": [2.0, 1.5], "val/accuracy": [0.3, 0.4]}
         bars = importance_figure({"l2": 0.7, "epochs": 0.3}, objective="val/loss")
-        return curves_figure(curves, title="curves"), drawn(bars)
+        return curves_figure(curves, title="curves"), pixels_of(bars)
 
     ours = drawings()
     taste = {
@@ -143,7 +143,7 @@ def test_a_name_that_looks_like_mathematics_is_drawn_as_it_is():
         return figure
 
     for name in (r"$\frac{1$", "$$", "a_b^{", "100 %", "\\", "$x$ and $"):
-        assert (drawn(figure(name)) < 128).any()
+        assert (pixels_of(figure(name)) < 128).any()
 
 
 def ink(text, **look):

@@ -250,7 +250,7 @@ def test_any_text_stays_in_its_cell(parser, text):
 
 
 def test_names_and_numbers_stay_readable_and_addresses_become_no_links():
-    for text in ("learning_rate", "digits-softmax", "88.80 ± 0.37 %", "1e-5 to 1, log scale"):
+    for text in ("learning_rate", "digits-softmax", "88.80 ± 0.37 %", "1e-5 to 1, logarithmic"):
         assert escape_markdown(text) == text
     shown = escape_markdown("http://a.example www.a.example me@a.example")
     assert shown == r"http\://a.example www\.a.example me\@a.example"

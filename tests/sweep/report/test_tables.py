@@ -11,13 +11,11 @@ from sweep.report.tables import (
     overview,
     remarks_of,
     remarks_on_seeds,
-    searched,
     setting_table,
     steps,
     trials_table,
     versions_table,
 )
-from sweep.search_space import Choices, Range
 
 
 def cells(table):
@@ -90,7 +88,7 @@ def test_a_pruned_trial_says_at_which_epoch_it_ended_in_place_of_a_score(study):
 def test_each_selected_value_is_beside_what_was_searched(study):
     rows = cells(setting_table(study))
     assert list(rows) == ["l2", "learning rate", "decay period", "batch size", "flip probability"]
-    assert rows["l2"] == ["0.001", "1e-5 to 1, log scale", Meter(0.4, "40 %"), "60 [40, 80]"]
+    assert rows["l2"] == ["0.001", "1e-5 to 1, logarithmic", Meter(0.4, "40 %"), "60 [40, 80]"]
     assert rows["batch size"][1:] == ["50, 100, 200, 400", Meter(0.0, "choice 1 of 4"), "-"]
     fixed = replace(
         study,
@@ -98,12 +96,6 @@ def test_each_selected_value_is_beside_what_was_searched(study):
         selected=replace(study.selected, params={"flip_probability": 0.0}),
     )
     assert setting_table(fixed).rows[0].cells == ["0", "0", "not searched", "-"]
-
-
-def test_a_range_is_told_in_words():
-    assert searched(Range(name="flip_probability", low=0, high=0.5)) == "0 to 0.5"
-    assert searched(Range(name="l2", low=1e-6, high=0.1, log=True)) == "1e-6 to 0.1, log scale"
-    assert searched(Choices(name="batch_size", values=(50,))) == "50"
 
 
 def test_importances_that_are_alike_or_not_known_are_named(study):
@@ -205,7 +197,7 @@ def test_the_configs_of_the_studies_are_side_by_side(study, other):
     assert rows["loss"] == ["softmax", "bce"]
     assert rows["trials"] == ["2 complete, 1 pruned, 1 failed"] * 2
     assert rows["trials side by side"] == ["8, in panels of 4"] * 2
-    assert rows["l2"] == ["1e-5 to 1, log scale", "1e-6 to 0.1, log scale"]
+    assert rows["l2"] == ["1e-5 to 1, logarithmic", "1e-6 to 0.1, logarithmic"]
     assert rows["data digest"] == ["d" * 64] * 2
 
 

@@ -88,7 +88,7 @@ def run(config, data, workspace, fate):
         study = begin_study(config, storage, workspace)
         mirror = Mirror(tracker)
         shown = StudyMirror(study, data, AtOnce(mirror))
-        shown.begin(mirror.complete(**study.tags))
+        shown.begin(mirror.finished_keys(**study.tags))
         checkpoints = EveryOtherPass(workspace.checkpoint(study.name), study.identity, print)
         checkpoints.fate = fate
         Runner(

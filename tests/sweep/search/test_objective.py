@@ -6,7 +6,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from sweep.config import trial_seed
 from sweep.errors import SweepError
 from sweep.search import objective as module
-from sweep.search.objective import Objective, as_optuna, at_first_rung, first_rung
+from sweep.search.halving import first_rung
+from sweep.search.objective import Objective, as_optuna, at_first_rung
 from sweep.search_space import DEFAULT_SPACES, NAMES, read_space
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES

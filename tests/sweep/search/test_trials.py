@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from sweep.search.objective import as_optuna, at_first_rung, first_rung
+from sweep.search.halving import first_rung
+from sweep.search.objective import as_optuna, at_first_rung
 from sweep.search.record import summarise
 from sweep.search.trials import Status, Tally, best_trial, complete, describe, ranked, tally
 from sweep.search_space import BASELINES

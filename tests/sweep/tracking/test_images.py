@@ -14,7 +14,7 @@ from sweep.tracking.mirror import Mirror, RunState
 from sweep.tracking.undocumented import LOGGED_IMAGES
 
 VARYING = re.compile(r"timestamp\+\d+\+[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-STATE = RunState(key="a run", name="a run", status="FINISHED", began=1, ended=2, complete=True)
+STATE = RunState(key="a run", name="a run", status="FINISHED", began=1, ended=2, final=True)
 
 
 def drawn(rng, *shape):

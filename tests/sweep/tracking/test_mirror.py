@@ -62,7 +62,7 @@ def ended(files=None, **changes):
             "note": "**over**",
             "status": "FINISHED",
             "ended": BEGAN + 40,
-            "complete": True,
+            "final": True,
             "files": files,
         }
         | changes,
@@ -227,7 +227,7 @@ def test_only_runs_that_lack_something_are_sent_at_a_start(tracker, mirror):
     unfinished = mirror.update(state(key="two", tags=tags))
     mirror.update(ended(key="three", tags=tags | {"study_id": "s2"}))
     again = Mirror(tracker)
-    assert again.complete(**tags) == {"one"}
+    assert again.finished_keys(**tags) == {"one"}
     assert again.update(state(2, key="two", tags=tags)) == unfinished
     assert len(tracker.runs(run_key="two")) == 1
 

@@ -50,7 +50,7 @@ def test_it_answers_as_a_mirror_does(workspace):
     )
     with RemoteMirror("s", "digits", workspace) as mirror:
         assert mirror.call(process_of) not in (os.getpid(), None)
-        assert mirror.complete(study="s", study_id="s1") == set()
+        assert mirror.finished_keys(study="s", study_id="s1") == set()
         run_id = mirror.update(state)
         assert mirror.update(state) == run_id
     with RemoteMirror("s", "digits", workspace) as again:

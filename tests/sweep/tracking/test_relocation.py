@@ -27,7 +27,7 @@ def log_file(workspace, key, content):
         status="FINISHED",
         began=1,
         ended=2,
-        complete=True,
+        final=True,
     )
     return Mirror(Tracker("tiny", workspace)).update(state)
 
