@@ -19,10 +19,10 @@ from sweep.search.storage import (
     add_trial,
     claim_trial,
     fail_waiting_trial,
+    one_transaction,
     open_storage,
     quiet_optuna,
     reaching_store,
-    read_trial,
     set_intermediate_values,
     set_trial_attribute,
 )
@@ -169,52 +169,41 @@ class StudyRecord:
         self.set_attribute(BUDGETS, [*self.budgets(), budget])
 
     def begin(self, trial: TrialRecord, queued: Queued | None) -> int:
-        """Begin a trial in one transaction; return its number.
-
-        One that was queued takes several, of which the first decides.
-        """
+        """Begin a trial, all of it or nothing; return its number."""
         from optuna.trial import TrialState, create_trial
 
-        with reaching_store(self.workspace):
-            axes = self.config.space.axes
-            if queued is not None:
-                # With its attribute it is ours; what a process that died here left, `end` does.
-                claimed = replace(trial, number=queued.number)
-                attribute = _attribute(claimed)
-                set_trial_attribute(self.storage, self.name, queued.number, TRIAL, attribute)
-                self._claim(claimed)
-                return queued.number
-            begun = create_trial(
-                state=TrialState.RUNNING,
-                params=trial.params,
-                distributions={name: axis.distribution() for name, axis in axes.items()},
-                user_attrs={TRIAL: _attribute(trial)},
-            )
-            return add_trial(self.storage, self.name, begun)
-
-    def _claim(self, trial: TrialRecord) -> None:
         axes = self.config.space.axes
         distributions = {name: axis.distribution() for name, axis in axes.items()}
-        claim_trial(self.storage, self.name, trial.number, trial.params, distributions)
+        attribute = _attribute(trial)
+        with reaching_store(self.workspace):
+            if queued is None:
+                begun = create_trial(
+                    state=TrialState.RUNNING,
+                    params=trial.params,
+                    distributions=distributions,
+                    user_attrs={TRIAL: attribute},
+                )
+                return add_trial(self.storage, self.name, begun)
+            with one_transaction(self.storage):
+                set_trial_attribute(self.storage, self.name, queued.number, TRIAL, attribute)
+                claim_trial(self.storage, self.name, queued.number, trial.params, distributions)
+            return queued.number
 
     def refuse(self, queued: Queued, reason: str) -> None:
         """End a queued trial as failed: its setting cannot be tried."""
-        with reaching_store(self.workspace):
+        with reaching_store(self.workspace), one_transaction(self.storage):
             set_trial_attribute(self.storage, self.name, queued.number, REFUSED, reason)
             fail_waiting_trial(self.storage, self.name, queued.number)
 
     def end(self, trial: TrialRecord) -> None:
-        """End a trial; the last transaction commits it."""
+        """End a trial: all of it, or it is still running."""
         from optuna.trial import TrialState
 
-        with reaching_store(self.workspace):
-            begun = read_trial(self.storage, self.name, trial.number)
-            if begun.state == TrialState.WAITING or begun.params.keys() != trial.params.keys():
-                self._claim(trial)
+        values = trial.curves.get(self.config.metric, [])
+        value = values[-1] if trial.status == Status.COMPLETE else None
+        with reaching_store(self.workspace), one_transaction(self.storage):
             set_trial_attribute(self.storage, self.name, trial.number, TRIAL, _attribute(trial))
-            values = trial.curves.get(self.config.metric, [])
             set_intermediate_values(self.storage, self.name, trial.number, values)
-            value = values[-1] if trial.status == Status.COMPLETE else None
             self.optuna.tell(trial.number, value, state=TrialState[trial.status.optuna])
 
     def attribute(self, key: str, default: Any = None) -> Any:
@@ -245,9 +234,6 @@ def _trial_record(trial: FrozenTrial) -> TrialRecord | None:
     if not isinstance(attribute, dict):
         return None
     status = next((s for s in Status if s.optuna == trial.state.name), Status.RUNNING)
-    if status == Status.RUNNING:  # of more, a process died before it had ended the trial
-        begun = ("index", "params", "first_pass", "began")
-        attribute = {name: attribute[name] for name in begun}
     return TrialRecord(number=trial.number, status=status, **attribute)
 
 

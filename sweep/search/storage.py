@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from contextlib import ExitStack, contextmanager, suppress
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,49 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT_SECONDS = 60
 
 
-def create_storage(workspace: Workspace) -> BaseStorage:
+class _Connection(sqlite3.Connection):
+    """A connection whose commits wait, while its thread is in `one_transaction`, for the end."""
+
+    thread = threading.local()
+
+    def commit(self) -> None:
+        if not getattr(self.thread, "waits", False):
+            super().commit()
+
+
+@contextmanager
+def one_transaction(storage: BaseStorage) -> Iterator[None]:
+    """Let all that the block writes be there, or nothing of it.
+
+    Optuna commits each value by itself; of a trial with its curve that would be dozens.
+    """
+    from optuna.storages import RDBStorage
+
+    if not isinstance(storage, RDBStorage):  # in memory: it ends with its process
+        yield
+        return
+    connection = storage.engine.raw_connection()
+    try:
+        _Connection.thread.waits = True
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    else:
+        _Connection.thread.waits = False
+        connection.commit()
+    finally:
+        _Connection.thread.waits = False
+        connection.close()
+
+
+def create_storage(workspace: Workspace) -> RDBStorage:
     """Open the store; make it if it is not there."""
     with locked(workspace, "initialize"):  # two processes at once leave both of them failing
         return _open(workspace)
 
 
-def open_storage(workspace: Workspace) -> BaseStorage:
+def open_storage(workspace: Workspace) -> RDBStorage:
     """Open the store, or say that there is none."""
     if not workspace.optuna_database.exists():
         raise SweepError(
@@ -79,11 +116,6 @@ def add_trial(storage: BaseStorage, study: str, trial: FrozenTrial) -> int:
     return storage.get_trial_number_from_id(trial_id)
 
 
-def read_trial(storage: BaseStorage, study: str, number: int) -> FrozenTrial:
-    """Read one trial; `Study.get_trials` reads all that have not ended."""
-    return storage.get_trial(_trial_id(storage, study, number))
-
-
 def set_trial_attribute(
     storage: BaseStorage, study: str, number: int, key: str, value: object
 ) -> None:
@@ -113,10 +145,7 @@ def claim_trial(
     params: Mapping[str, Any],
     distributions: Mapping[str, BaseDistribution],
 ) -> None:
-    """Let a trial that waits run with these parameters; done again, it changes nothing.
-
-    `Study.ask` takes whichever trial waits first, and is of no use where a process died after it.
-    """
+    """Let a trial that waits run with these parameters; `Study.ask` takes whichever waits first."""
     from optuna.trial import TrialState
 
     trial_id = _trial_id(storage, study, number)
@@ -138,7 +167,7 @@ def _trial_id(storage: BaseStorage, study: str, number: int) -> int:
     return storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
 
-def _open(workspace: Workspace) -> BaseStorage:
+def _open(workspace: Workspace) -> RDBStorage:
     import optuna
 
     path = workspace.optuna_database
@@ -174,13 +203,16 @@ def _connect(path: Path) -> RDBStorage:
             # A transaction that reads first and then finds another's write would fail.
             isolation_level="IMMEDIATE",
             check_same_thread=False,
+            factory=_Connection,
         )
         if writable:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
         return connection
 
-    return RDBStorage("sqlite://", engine_kwargs={"creator": connect})
+    # The pool would end a transaction that is not over, see `one_transaction`.
+    options = {"creator": connect, "pool_reset_on_return": None}
+    return RDBStorage("sqlite://", engine_kwargs=options)
 
 
 @contextmanager

@@ -235,11 +235,12 @@ def _draw(
     if classifier.image_shape is not None:
         state = {name: arrays[name] for name in about["images"]}
         images = WeightImages.restored(classifier.class_names, classifier.image_shape, state)
-        steps, limit = {epoch: epoch for epoch in images.steps}, images.limit
+        limit = images.limit
+        shown = {epoch: [epoch] for epoch in images.steps}
         if not about["figures"]:  # the dashboard's slider stands at the last epoch of complete ones
-            steps = dict.fromkeys((epochs, about["epochs"]), epochs)
-        for step, epoch in steps.items():
-            write_image(folder, images.draw(epoch), "weights", step)
+            shown = {epochs: sorted({epochs, about["epochs"]})}
+        for epoch, steps in shown.items():
+            write_image(folder, images.draw(epoch), "weights", *steps)
     if not about["figures"]:
         return
     title = about["title"]

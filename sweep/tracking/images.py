@@ -29,7 +29,7 @@ def png(image: Image) -> bytes:
     return file.getvalue()
 
 
-def write_image(folder: Path, image: Image, key: str, step: int) -> None:
+def write_image(folder: Path, image: Image, key: str, *steps: int) -> None:
     """Write below a folder what `MlflowClient.log_image(image, key=key, step=step)` would log.
 
     An image of the same step has the same name: it takes the place of an earlier one.
@@ -43,15 +43,17 @@ def write_image(folder: Path, image: Image, key: str, step: int) -> None:
     key
         Of letters, digits and `_`: what the UI calls the row of images. Only one may be used: any
         other file under `images/` makes the UI show none.
-    step
+    steps
         Where the image stands on the UI's slider.
 
     """
-    identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{key} {step}")
-    stem = folder / image_name(key, step, identity)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    stem.with_name(f"{stem.name}.png").write_bytes(png(image))
-    stem.with_name(f"{stem.name}+compressed.webp").write_bytes(_preview(image))
+    whole, preview = png(image), _preview(image)
+    for step in steps:
+        identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{key} {step}")
+        stem = folder / image_name(key, step, identity)
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        stem.with_name(f"{stem.name}.png").write_bytes(whole)
+        stem.with_name(f"{stem.name}+compressed.webp").write_bytes(preview)
 
 
 def write_figure(path: Path, figure: Figure | Image | Pixels) -> None:

@@ -10,11 +10,12 @@ import atexit
 import json
 import os
 import pickle
+import sqlite3
 import subprocess
 import sys
 import threading
 import traceback
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from uuid import uuid4
@@ -146,8 +147,23 @@ class RemoteMirror:
 
 
 def _exists(connection: Connection) -> bool:
-    path = database_path(tracking_uri(connection.uri, connection.workspace))
+    path = _database(connection)
     return path is None or path.exists()
+
+
+def _database(connection: Connection) -> Path | None:
+    return database_path(tracking_uri(connection.uri, connection.workspace))
+
+
+def _set_journal(database: Path | None, mode: str) -> None:
+    """Let SQLite keep a WAL, which commits in a third of the time, or DELETE, its usual way.
+
+    With a log beside it a database cannot be read in a folder that is read-only, nor copied alone:
+    it has one only while a study writes. Where somebody has it open it stays as it is.
+    """
+    if database is not None and database.exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(database)) as connection:
+            connection.execute(f"PRAGMA journal_mode={mode}")
 
 
 def _absolute(uri: str) -> str:
@@ -162,16 +178,18 @@ class _Process:
     def __init__(self) -> None:
         self._popen: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._databases: set[Path | None] = set()
 
     def start(self) -> None:
         with self._lock:
             self._started()
 
-    def call(self, *request: object) -> Any:
+    def call(self, connection: Connection, *request: object) -> Any:
         with self._lock:
             popen = self._started()
+            self._databases.add(_database(connection))
             try:
-                _send(_pipe(popen.stdin), request)
+                _send(_pipe(popen.stdin), (connection, *request))
                 answer, error = pickle.load(_pipe(popen.stdout))  # noqa: S301 - of our own process
             except (OSError, EOFError) as broken:
                 code = self._end(wait=0)
@@ -214,7 +232,10 @@ class _Process:
             popen.wait(wait)
         popen.kill()
         _pipe(popen.stdout).close()
-        return popen.wait()
+        code = popen.wait()
+        while self._databases:
+            _set_journal(self._databases.pop(), "DELETE")
+        return code
 
 
 _PROCESS = _Process()
@@ -273,6 +294,7 @@ class _Mirrors:
             os.environ.clear()
             os.environ.update(connection.environment)
             tracker = Tracker(connection.experiment, workspace, uri=connection.uri)
+            _set_journal(_database(connection), "WAL")
             self._mirrors[token] = Mirror(tracker)
         return self._mirrors[token]
 

@@ -154,6 +154,7 @@ def test_an_end_is_all_or_nothing_wherever_the_process_dies(begin, make_trial, w
         if fate.died:
             again = open_study(f"s{last}", workspace)
             assert again.trials() == [running]
+            assert again.optuna.trials[0].intermediate_values == {}
             again.end(trial)
         assert open_study(f"s{last}", workspace).trials() == [trial]
         if not fate.died:
@@ -205,10 +206,9 @@ def test_a_queued_trial_is_ours_or_waits_wherever_the_process_dies(begin, make_t
             study.begin(replace(begun, number=-1), queued)
         if fate.died:
             again = open_study(study.name, workspace)
-            waiting = again.queued()
-            if waiting == [queued, other]:
-                assert again.trials() == []
-                again.begin(replace(begun, number=-1), queued)
+            assert again.queued() == [queued, other]
+            assert again.trials() == []
+            again.begin(replace(begun, number=-1), queued)
             assert again.trials() == [begun]
             assert again.queued() == [other]
             again.end(end)

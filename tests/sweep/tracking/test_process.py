@@ -74,6 +74,15 @@ def test_a_process_that_died_is_started_again(workspace):
         assert mirror.call(process_of) != first
 
 
+def test_the_database_is_one_file_again_when_the_process_has_ended(workspace):
+    log = workspace.folder / "mlflow.db-wal"
+    with RemoteMirror("s", "digits", workspace) as mirror:
+        mirror.update(RunState(key="s1/trial-000", name="trial-000", began=1))
+        assert log.exists()
+    close_process()
+    assert not log.exists()
+
+
 def test_it_ends_with_the_process_that_it_serves(workspace):
     program = f"""
 import os, signal
