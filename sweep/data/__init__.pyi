@@ -1,4 +1,6 @@
 from .cifar10 import LAYOUTS as LAYOUTS
+from .cifar10 import already_there as already_there
+from .cifar10 import fetch as fetch
 from .dataset import Data as Data
 from .dataset import DataChangedError as DataChangedError
 from .dataset import Dataset as Dataset
@@ -13,5 +15,3 @@ from .dataset import prepare as prepare
 from .dataset import reopen_data as reopen_data
 from .dataset import reopen_source as reopen_source
 from .dataset import split_rows as split_rows
-from .download import already_there as already_there
-from .download import fetch as fetch

@@ -16,12 +16,13 @@ from urllib.request import getproxies, proxy_bypass
 from sweep.environment import environment, git_state
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.io import check_tables, make_whole, may_write, sqlite_address, with_room
-from sweep.tracking.relocation import artifact_folder, relocate
 from sweep.tracking.undocumented import (
+    artifact_folder,
     create_tables,
     knows_schema,
     load_mlflow,
     own_settings,
+    relocate,
     without_stray_folder,
 )
 

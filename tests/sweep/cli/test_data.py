@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweep.data import LAYOUTS, cache_folder, download
+from sweep.data import LAYOUTS, cache_folder, cifar10
 from sweep.data.cifar10 import DEVELOPMENT, TEST
 
 
@@ -129,7 +129,7 @@ def test_download_fetches_an_archive_once_and_replaces_nothing(invoke, monkeypat
     refused = invoke("data", "download")
     assert refused.exit_code == 1
     assert f"{archive}: is there already but is not the published file; move it" in refused.stderr
-    monkeypatch.setattr(download, "has_hash", lambda *_: True)
+    monkeypatch.setattr(cifar10, "has_hash", lambda *_: True)
     there = invoke("data", "download")
     assert there.output == f"{archive} is there already and has the published SHA-256.\n"
     assert (fetched, archive.read_bytes()) == (wanted, b"mine")

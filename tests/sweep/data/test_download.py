@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from sweep.data import LAYOUTS, already_there, download, fetch
-from sweep.data.download import RETRIES
+from sweep.data import LAYOUTS, already_there, cifar10, fetch
+from sweep.data.cifar10 import RETRIES
 from sweep.errors import SweepError
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -129,7 +129,7 @@ def test_a_server_that_cannot_be_reached_is_tried_again_and_given_up(tmp_path, p
 
 @pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "TIMEOUT", 0.05)
+    monkeypatch.setattr(cifar10, "TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         unanswered = layout("good", silent.getsockname()[1])
         with pytest.raises(SweepError, match="Read timed out"):

@@ -10,7 +10,7 @@ import pytest
 from sweep.errors import SweepError
 from sweep.tracking.client import Tracker
 from sweep.tracking.mirror import Mirror, RunState
-from sweep.tracking.relocation import COLUMNS, relocate
+from sweep.tracking.undocumented import COLUMNS, relocate
 from sweep.workspace import Workspace
 
 
