@@ -159,12 +159,12 @@ class Comparison:
     @property
     def studies(self) -> list[str]:
         """The names of the studies."""
-        return [each.study for each in self.answers]
+        return [answer.study for answer in self.answers]
 
     @property
     def best(self) -> Answers:
         """The study with the highest test accuracy, of equals the first."""
-        return max(self.answers, key=lambda each: each.test.right)
+        return max(self.answers, key=lambda answer: answer.test.right)
 
     @property
     def key(self) -> str:
@@ -200,7 +200,7 @@ def _of_two(comparison: Comparison) -> str:
     """Say which study is better, by how much and how surely; or that none is shown to be."""
     (difference,) = comparison.differences
     better = comparison.best
-    (other,) = (each for each in comparison.answers if each is not better)
+    (other,) = (answer for answer in comparison.answers if answer is not better)
     sign = 1 if better.study == difference.first else -1
     paired = difference.paired
     ends = sorted((sign * paired.low, sign * paired.high))

@@ -151,7 +151,8 @@ class Confirmation:
         """
         sign = -1 if direction == "maximize" else 1
         return sorted(
-            trials, key=lambda one: (one.diverged, 0 if one.diverged else sign * one.mean)
+            trials,
+            key=lambda result: (result.diverged, 0 if result.diverged else sign * result.mean),
         )
 
     @property
@@ -170,17 +171,17 @@ class Confirmation:
         """1 where more is better, -1 where less is."""
         return 1 if self.direction == "maximize" else -1
 
-    def optimism(self, one: Confirmed) -> float:
+    def optimism(self, setting: Confirmed) -> float:
         """Return by how much the search showed a setting better than it is."""
-        return self.sign * (one.search - one.mean)
+        return self.sign * (setting.search - setting.mean)
 
-    def behind(self, one: Confirmed) -> tuple[float, float, float]:
+    def behind(self, setting: Confirmed) -> tuple[float, float, float]:
         """Return by how much a setting is worse than the winner, with a 95 % interval.
 
         Paired by seed: the t interval of the mean of the differences. It takes no account of the
         winner having been picked as the best of these few.
         """
-        pairs = zip(self.winner.values, one.values, strict=True)
+        pairs = zip(self.winner.values, setting.values, strict=True)
         gaps = [self.sign * (best - value) for best, value in pairs]
         mean, half = statistics.fmean(gaps), t_half_width(gaps)
         if half == 0 and mean != 0:  # steps of one row in few seeds, not certainty
@@ -205,14 +206,14 @@ class Confirmation:
     def record(self) -> dict[str, Any]:
         """Return plain values for JSON, which has no NaN; `from_record` reads them back."""
         return asdict(self) | {
-            "trials": [one.record() for one in self.trials],
+            "trials": [setting.record() for setting in self.trials],
             "baseline": self.baseline.record(),
         }
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Confirmation:
         """Read back what `record` returned."""
-        trials = [Confirmed.from_record(one) for one in record["trials"]]
+        trials = [Confirmed.from_record(setting) for setting in record["trials"]]
         baseline = replace(Confirmed.from_record(record["baseline"]), trial=None)
         return cls(**{**record, "trials": trials, "baseline": baseline})
 
@@ -382,8 +383,10 @@ class Confirming:
             return trial.last(config.metric) if trial.status == Status.COMPLETE else math.nan
 
         trials = [
-            Confirmed(trial=one.number, search=in_search(one), values=on_seeds(one.number))
-            for one in self.trials
+            Confirmed(
+                trial=setting.number, search=in_search(setting), values=on_seeds(setting.number)
+            )
+            for setting in self.trials
         ]
         baseline = on_seeds(self._baseline)
         return Confirmation(
@@ -454,8 +457,10 @@ def confirmation_state(study: StudyRecord, confirmation: Confirmation, files: Pa
             "epochs": confirmation.epochs,
         },
         curves={
-            f"confirmed/{name_of(one)}": [v if math.isfinite(v) else None for v in one.values]
-            for one in settings
+            f"confirmed/{name_of(setting)}": [
+                v if math.isfinite(v) else None for v in setting.values
+            ]
+            for setting in settings
         },
         times=[now] * len(confirmation.seeds),
         metrics=mean if math.isfinite(winner.mean) else {},
@@ -475,23 +480,23 @@ def confirmation_chart(study: str, confirmation: Confirmation) -> Figure:
 
     settings = [*confirmation.trials, confirmation.baseline]
     return confirmation_figure(
-        [SeedValues(name_of(one), one.search, one.values) for one in settings],
+        [SeedValues(name_of(setting), setting.search, setting.values) for setting in settings],
         objective=confirmation.metric,
         title=f"{study}: the top trials on {counted(len(confirmation.seeds), 'fresh seed')}",
     )
 
 
-def name_of(one: Confirmed) -> str:
+def name_of(setting: Confirmed) -> str:
     """Return what a setting is called on charts."""
-    return "baseline" if one.trial is None else f"trial-{one.trial:03d}"
+    return "baseline" if setting.trial is None else f"trial-{setting.trial:03d}"
 
 
 def confirmation_note(confirmation: Confirmation, pruned: Mapping[int | None, int]) -> str:
     """Say in Markdown what a confirmation came to; `pruned` is when trials were pruned."""
 
-    def in_search(one: Confirmed) -> str:
-        epoch = pruned.get(one.trial)
-        return fixed(one.search) if epoch is None else f"pruned at epoch {epoch}"
+    def in_search(setting: Confirmed) -> str:
+        epoch = pruned.get(setting.trial)
+        return fixed(setting.search) if epoch is None else f"pruned at epoch {epoch}"
 
     seeds, metric, epochs = len(confirmation.seeds), confirmation.metric, confirmation.epochs
     lines = [
@@ -501,9 +506,9 @@ def confirmation_note(confirmation: Confirmation, pruned: Mapping[int | None, in
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {one.trial} | {in_search(one)} | {one.mean:.4f} | {one.standard_error:.4f} "
-        f"| {fixed(confirmation.optimism(one), sign='+')} |"
-        for one in confirmation.trials
+        f"| {setting.trial} | {in_search(setting)} | {setting.mean:.4f} "
+        f"| {setting.standard_error:.4f} | {fixed(confirmation.optimism(setting), sign='+')} |"
+        for setting in confirmation.trials
     ]
     baseline = confirmation.baseline
     lines.append(f"| baseline | | {baseline.mean:.4f} | {baseline.standard_error:.4f} | |")

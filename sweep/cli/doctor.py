@@ -43,17 +43,17 @@ def doctor(*, repair: bool, tracking_uri: str | None, as_json: bool) -> None:
     workspace = Workspace()
     if repair:
         _repair(workspace, tracking_uri)
-    found = examine(workspace, tracking_uri)
-    counts = Counter(str(finding.level) for finding in found)
+    findings = examine(workspace, tracking_uri)
+    counts = Counter(str(finding.level) for finding in findings)
     if as_json:
-        checks = [finding.record() for finding in found]
+        checks = [finding.record() for finding in findings]
         levels = {level: counts[level] for level in STYLES}
         click.echo(json.dumps({"checks": checks, "counts": levels}))
     else:
-        for finding in found:
+        for finding in findings:
             _print(finding)
         say(f"{counts['ok']} ok, {counts['warn']} to know of, {counts['FAIL']} failed")
-    _refuse(found)
+    _refuse(findings)
 
 
 def _print(finding: Finding) -> None:
@@ -71,15 +71,16 @@ def _print(finding: Finding) -> None:
         out.print(f"      next: {finding.advice}", soft_wrap=True)
 
 
-def _refuse(found: Sequence[Finding]) -> None:
+def _refuse(findings: Sequence[Finding]) -> None:
     """Raise what the exit code is to say."""
-    failed = [finding for finding in found if finding.level == "FAIL"]
+    failed = [finding for finding in findings if finding.level == "FAIL"]
     silent = [finding for finding in failed if finding.unreachable]
     if silent:
         raise StoreUnreachableError(f"{silent[0].check} could not be looked at; see above")
     if failed:
         which = ", ".join(finding.check for finding in failed)
-        raise CheckFailedError(f"{len(failed)} of {len(found)} checks failed: {which}; see above")
+        count = f"{len(failed)} of {len(findings)}"
+        raise CheckFailedError(f"{count} checks failed: {which}; see above")
 
 
 def _repair(workspace: Workspace, tracking_uri: str | None) -> None:

@@ -67,29 +67,30 @@ def confirm(study_name: str, *, top: int, seeds: int, as_json: bool, **where: An
         print_confirmation(study.record, confirmation)
 
 
-def print_confirmation(study: StudyRecord, found: Confirmation) -> None:
+def print_confirmation(study: StudyRecord, confirmation: Confirmation) -> None:
     """Print the table and what it means."""
     from sweep.analysis import pruned_at
 
-    pruned = pruned_at(study)
+    pruned, seeds = pruned_at(study), len(confirmation.seeds)
+    settings = [*confirmation.trials, confirmation.baseline]
     print_table(
         COLUMNS,
-        [_cells(found, one, pruned.get(one.trial)) for one in [*found.trials, found.baseline]],
-        title=f"{study.name}: {found.metric} on {len(found.seeds)} fresh seeds, "
-        f"{found.epochs} epochs each",
+        [_cells(confirmation, setting, pruned.get(setting.trial)) for setting in settings],
+        title=f"{study.name}: {confirmation.metric} on {seeds} fresh seeds, "
+        f"{confirmation.epochs} epochs each",
     )
-    if any(_is_tied(found, one) for one in [*found.trials, found.baseline]):
+    if any(_is_tied(confirmation, setting) for setting in settings):
         say(
             f"{tied_mark()} not distinguishable from the winner: the 95 % interval of the "
             "difference, paired by seed, covers 0"
         )
-    if math.isfinite(found.noise_floor):
+    if math.isfinite(confirmation.noise_floor):
         say(
             f"noise floor: one training each of two settings differs by up to "
-            f"{found.noise_floor:.4f} by the seed alone (95 %)"
+            f"{confirmation.noise_floor:.4f} by the seed alone (95 %)"
         )
-    winner, baseline = found.winner, found.baseline
-    if found.sign * (baseline.mean - winner.mean) > 0:
+    winner, baseline = confirmation.winner, confirmation.baseline
+    if confirmation.sign * (baseline.mean - winner.mean) > 0:
         say(
             f"The baseline, the report's own setting, came to {baseline.mean:.4f}, better than "
             "all of these: the search has found nothing better."
@@ -97,8 +98,8 @@ def print_confirmation(study: StudyRecord, found: Confirmation) -> None:
     epoch = pruned.get(winner.trial)
     in_search = f"said {fixed(winner.search)}" if epoch is None else f"pruned it at epoch {epoch}"
     say(
-        f"selected: trial {winner.trial}, {found.metric} {winner.mean:.4f} +- "
-        f"{winner.standard_error:.4f} (mean and standard error of {len(found.seeds)} seeds); "
+        f"selected: trial {winner.trial}, {confirmation.metric} {winner.mean:.4f} +- "
+        f"{winner.standard_error:.4f} (mean and standard error of {seeds} seeds); "
         f"the search {in_search}"
     )
     say(
@@ -108,56 +109,56 @@ def print_confirmation(study: StudyRecord, found: Confirmation) -> None:
     click.echo(f"next: sweep test {study.name}")
 
 
-def _is_tied(found: Confirmation, one: Confirmed) -> bool:
+def _is_tied(confirmation: Confirmation, setting: Confirmed) -> bool:
     """Whether a setting cannot be told from the winner."""
-    _, low, high = found.behind(one)
-    return one is not found.winner and low <= 0 <= high
+    _, low, high = confirmation.behind(setting)
+    return setting is not confirmation.winner and low <= 0 <= high
 
 
-def _cells(found: Confirmation, one: Confirmed, pruned: int | None) -> list[str]:
-    mean, low, high = found.behind(one)
-    is_winner, tied = one is found.winner, _is_tied(found, one)
+def _cells(confirmation: Confirmation, setting: Confirmed, pruned: int | None) -> list[str]:
+    mean, low, high = confirmation.behind(setting)
+    is_winner, tied = setting is confirmation.winner, _is_tied(confirmation, setting)
     behind = fixed(mean)
     if math.isfinite(low):  # a few equal differences tell no interval
         behind += f" [{low:.4f}, {high:.4f}]"
-    diverged = f"diverged on {one.diverged}" if one.diverged else ""
+    diverged = f"diverged on {setting.diverged}" if setting.diverged else ""
     return [
-        "baseline" if one.is_baseline else str(one.trial),
-        _in_search(one, pruned),
-        fixed(one.mean),
-        fixed(one.standard_error),
-        fixed(found.optimism(one), sign="+"),
+        "baseline" if setting.is_baseline else str(setting.trial),
+        _in_search(setting, pruned),
+        fixed(setting.mean),
+        fixed(setting.standard_error),
+        fixed(confirmation.optimism(setting), sign="+"),
         "" if is_winner else behind,
         "winner" if is_winner else tied_mark() if tied else diverged,
     ]
 
 
-def _in_search(one: Confirmed, pruned: int | None) -> str:
-    return fixed(one.search) if pruned is None else f"pruned at epoch {pruned}"
+def _in_search(setting: Confirmed, pruned: int | None) -> str:
+    return fixed(setting.search) if pruned is None else f"pruned at epoch {pruned}"
 
 
-def _facts(found: Confirmation) -> dict[str, Any]:
+def _facts(confirmation: Confirmation) -> dict[str, Any]:
     """Return plain values under stable names."""
 
     def nan_to_none(value: float) -> float | None:
         return value if math.isfinite(value) else None
 
-    def facts(one: Confirmed) -> dict[str, Any]:
-        mean, low, high = (nan_to_none(value) for value in found.behind(one))
+    def facts(setting: Confirmed) -> dict[str, Any]:
+        mean, low, high = (nan_to_none(value) for value in confirmation.behind(setting))
         return {
-            "confirmed_mean": nan_to_none(one.mean),
-            "standard_error": nan_to_none(one.standard_error),
-            "optimism": nan_to_none(found.optimism(one)),
+            "confirmed_mean": nan_to_none(setting.mean),
+            "standard_error": nan_to_none(setting.standard_error),
+            "optimism": nan_to_none(confirmation.optimism(setting)),
             "behind": {"mean": mean, "low": low, "high": high},
         }
 
-    record = found.record()
-    trials = zip(record["trials"], found.trials, strict=True)
+    record = confirmation.record()
+    trials = zip(record["trials"], confirmation.trials, strict=True)
     return record | {
-        "trials": [plain | facts(one) for plain, one in trials],
-        "baseline": record["baseline"] | facts(found.baseline),
-        "selected_trial": found.winner.trial,
-        "noise_floor": nan_to_none(found.noise_floor),
+        "trials": [plain | facts(setting) for plain, setting in trials],
+        "baseline": record["baseline"] | facts(confirmation.baseline),
+        "selected_trial": confirmation.winner.trial,
+        "noise_floor": nan_to_none(confirmation.noise_floor),
     }
 
 
@@ -194,11 +195,11 @@ def print_comparison(comparison: Comparison) -> None:
         print_table(columns, [[row.name, *map(str, row.cells)] for row in table.rows])
         say(table.caption)
     click.echo()
-    for each in comparison.answers:
-        if each.confirmed_mean is not None and each.confirmed_error is not None:
+    for answer in comparison.answers:
+        if answer.confirmed_mean is not None and answer.confirmed_error is not None:
             say(
-                f"{each.study} trial {each.trial} on {each.seeds} fresh seeds: "
-                f"{each.confirmed_mean:.4f} +- {each.confirmed_error:.4f} (objective, mean and "
+                f"{answer.study} trial {answer.trial} on {answer.seeds} fresh seeds: "
+                f"{answer.confirmed_mean:.4f} +- {answer.confirmed_error:.4f} (objective, mean and "
                 "standard error)"
             )
     for caveat in comparison.caveats:
