@@ -64,6 +64,7 @@ def run(
     like: str | None = None,
     timeout: float | None = None,
     workers: int | None = None,
+    ray: str | None = None,
     folder: Folder = None,
     tracking_uri: str | None = None,
     progress: bool = False,
@@ -87,6 +88,7 @@ def run(
     sampler, pruner, objective, train_curve, slots : as in `sweep run --help`.
     timeout : seconds after which no further trial begins.
     workers : threads; they change no number.
+    ray : a Ray cluster to train on, which changes no number either: `auto`, `HOST:PORT` or `local`.
     folder : where `mlruns/` lies; the working folder, as it is at the time of the call.
     tracking_uri : where MLflow keeps the runs; MLFLOW_TRACKING_URI, or `mlruns/mlflow.db`.
     progress : whether to show progress on stderr.
@@ -140,6 +142,7 @@ def run(
                 timings=timings,
                 seconds=timeout,
                 workers=_whole("workers", workers, 1),
+                ray=ray,
             )
     studied = Study(session.study, data=data, data_dir=data_dir, tracking_uri=tracking_uri)
     studied.session = session
@@ -273,11 +276,13 @@ class Study:
 
         return fetch_classifier(self.record, self._trial(trial), self.tracker)
 
-    def confirm(self, *, top: int = 5, seeds: int = 10, progress: bool = False) -> Confirmation:
+    def confirm(
+        self, *, top: int = 5, seeds: int = 10, ray: str | None = None, progress: bool = False
+    ) -> Confirmation:
         """Train the best trials on fresh seeds; the best mean becomes the selected trial.
 
         What is on record is not trained again: more `seeds` later add the missing ones. Where
-        MLflow is away, `sync` tells it later.
+        MLflow is away, `sync` tells it later. `ray` is as in `run`.
         """
         from sweep.analysis import Confirming
         from sweep.terminal import watching_passes
@@ -285,7 +290,15 @@ class Study:
 
         data, tracker = self._rows()[0], self._reach(progress=progress)
         top, seeds = _whole("top", top, 1) or top, _whole("seeds", seeds, 2) or seeds
-        confirming = Confirming(self.record, data, top=top, seeds=seeds, timings=Timings())
+        confirming = Confirming(
+            self.record,
+            data,
+            top=top,
+            seeds=seeds,
+            timings=Timings(),
+            ray=ray,
+            warned=partial(_tell, shown=progress),
+        )
         with watching_passes(confirming.passes, shown=progress) as on_epoch:
             confirmation = confirming.run(on_epoch)
         if tracker is not None:
@@ -296,12 +309,17 @@ class Study:
         return confirmation
 
     def reproduce(
-        self, trial: int | None = None, *, tolerance: float = 1e-3, progress: bool = False
+        self,
+        trial: int | None = None,
+        *,
+        tolerance: float = 1e-3,
+        ray: str | None = None,
+        progress: bool = False,
     ) -> Verdict:
         """Train the selected trial again, or another, and compare every curve point and weight.
 
         `verdict.holds` says whether it came out the same: `verdict.matches` is `bit for bit`,
-        `within tolerance` (a relative difference) or `no`.
+        `within tolerance` (a relative difference) or `no`. `ray` is as in `run`.
         """
         from sweep.analysis import reproduce_trial
         from sweep.terminal import watching_epochs
@@ -310,7 +328,14 @@ class Study:
         data, tracker = self._rows()[0], self._reach(progress=progress)
         with watching_epochs(max(1, original.epochs), shown=progress) as on_epoch:
             return reproduce_trial(
-                self.record, original, data, tracker, tolerance=tolerance, on_epoch=on_epoch
+                self.record,
+                original,
+                data,
+                tracker,
+                tolerance=tolerance,
+                on_epoch=on_epoch,
+                ray=ray,
+                warned=partial(_tell, shown=progress),
             )
 
     def test(self) -> HeldOutResult:

@@ -187,13 +187,19 @@ class Count(Listener):
 
     def __init__(self, console: Console, config: StudyConfig, *, total: int) -> None:
         self.console, self.config = console, config
-        self.done, self.total = 0, total
+        self.finished: set[int] = set()
+        self.total = total
         self.epochs: dict[int, int] = {}  # of the trials in training
         self.values: dict[int, float] = {}
         self.best: TrialRecord | None = None
         self.trained = 0
         self.began = time.monotonic()
         self._rank = rank(config)
+
+    @property
+    def done(self) -> int:
+        """How many trials are finished; an engine that lost machines tells of them again."""
+        return len(self.finished)
 
     @property
     def epochs_done(self) -> int:
@@ -226,7 +232,8 @@ class Count(Listener):
 
     def trial_known(self, trial: TrialRecord) -> None:
         """Count a trial that an earlier run of the study has ended."""
-        self.done += trial.status in (Status.COMPLETE, Status.PRUNED)
+        if trial.status in (Status.COMPLETE, Status.PRUNED):
+            self.finished.add(trial.number)
         if trial.status == Status.COMPLETE:
             self.best = trial if self.best is None else min(self.best, trial, key=self._rank)
 
@@ -235,8 +242,12 @@ class Count(Listener):
         del self.epochs[trial.number]
         self.trial_known(trial)
 
-    def warned(self, text: str) -> None:
+    def noted(self, text: str) -> None:
         """Print it."""
+        print_plainly(self.console, text)
+
+    def warned(self, text: str) -> None:
+        """Print it as a warning."""
         print_plainly(self.console, f"warning: {text}")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sweep.environment import environment
 from sweep.search.lock import Interrupts
 from sweep.search.record import Budget, Queued
 from sweep.search.runner import Runner
@@ -190,6 +191,7 @@ class ScriptedEngine:
         self, script: Callable[[Training, int], Numbers | DivergedError] = landscape
     ) -> None:
         self.script, self.next_pass = script, 0
+        self.environment, self.lanes_agree = environment(), True
         self.running: dict[Hashable, Training] = {}
         self.trained: list[tuple[int, int]] = []
 

@@ -450,7 +450,9 @@ class Panels:
         panels.sort(key=lambda panel: panel.batch_size)
         shares: list[list[Panel]] = [[] for _ in range(min(workers, len(panels)))]
         for panel in panels:
-            min(shares, key=lambda share: sum(_cost(one) for one in share)).append(panel)
+            min(shares, key=lambda share: sum(pass_cost(one.batch_size) for one in share)).append(
+                panel
+            )
         return shares
 
 
@@ -491,9 +493,9 @@ def lanes_agree(problem: Problem, *, lanes: int, batch_size: int) -> bool:
     return len(outcomes) == 1
 
 
-def _cost(panel: Panel) -> float:
-    """About how long a pass takes, relative to long batches: measured with 4 and 8 lanes."""
-    return 1 + 12 / panel.batch_size
+def pass_cost(batch_size: int) -> float:
+    """About how long a panel's pass takes, relative to long batches: of 4 and 8 lanes, measured."""
+    return 1 + 12 / batch_size
 
 
 class Seconds(NamedTuple):

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sweep.analysis.runs import in_full, in_full_files
-from sweep.engine import LocalEngine, available_cores
+from sweep.engine import open_engine
 from sweep.errors import SweepError
 from sweep.formatting import counted, fixed
 from sweep.search import (
@@ -29,6 +29,7 @@ from sweep.search import (
     Status,
     TrainingLog,
     nan_to_none,
+    outlasting,
     ranked,
     study_lock,
     tally,
@@ -247,6 +248,8 @@ class Confirming:
     top, seeds : how many trials, and on how many seeds.
     timings : where the time goes.
     workers : threads; they do not affect results. None: one for each core.
+    ray : the address of a Ray cluster to train on instead.
+    warned : told what goes wrong there.
 
     Raises
     ------
@@ -264,9 +267,11 @@ class Confirming:
         seeds: int,
         timings: Timings,
         workers: int | None = None,
+        ray: str | None = None,
+        warned: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.study, self.data, self.timings = study, data, timings
-        self.workers = workers or available_cores()
+        self.workers, self.ray, self.warned = workers, ray, warned
         trials = study.trials()
         ended = (Status.COMPLETE, Status.PRUNED)
         self.trials = [t for t in ranked(study.config, trials) if t.status in ended][:top]
@@ -311,15 +316,17 @@ class Confirming:
         with study_lock(study.workspace, study.name), Interrupts().listening() as interrupts:
             done = self._recorded()
             waiting = self._waiting(done)
-            for first in range(0, len(waiting), self.workers):
-                seeds = waiting[first : first + self.workers]
-                for seed, values in self._train(seeds, done, interrupts, on_epoch).items():
-                    done[seed] = {**done.get(seed, {}), **values}
+            while waiting:
+                values = self._train(waiting, done, interrupts, on_epoch)
+                done |= {seed: {**done.get(seed, {}), **new} for seed, new in values.items()}
                 study.set_attribute(CONFIRMING, done)
+                waiting = self._waiting(done)
             confirmation = self._confirmation(done)
             winner = study.trial(confirmation.selected)
             if winner.status == Status.PRUNED:
-                train_in_full(study, winner, self.data, interrupts)
+                train_in_full(
+                    study, winner, self.data, interrupts, ray=self.ray, warned=self.warned
+                )
             study.set_attribute(CONFIRMATION, confirmation.record())
         return confirmation
 
@@ -334,42 +341,54 @@ class Confirming:
 
     def _train(
         self,
-        seeds: Sequence[int],
+        waiting: Sequence[int],
         done: Values,
         interrupts: Interrupts,
         on_epoch: Callable[[int], None],
     ) -> Values:
-        """Train what these seeds miss."""
+        """Train what the first of the waiting seeds miss, as many as fit side by side."""
         config = self.study.config
-        logs = {
-            (str(seed), str(number)): TrainingLog(
-                Training(
-                    hyperparameters=Hyperparameters(**self.settings[number]),
-                    epochs=config.epochs,
-                    seed=seed,
-                    number=number,
-                ),
-                self.data,
-                config.loss,
-            )
-            for seed in seeds
-            for number in self._missing(seed, done)
-        }
-        with LocalEngine.of_study(
-            config, self.data, timings=self.timings, workers=self.workers
-        ) as engine:
+        unfinished = f"the same command goes on with confirming study {self.study.name!r}"
+
+        def train() -> Values:
+            seeds = waiting[: engine.workers]
+            logs = {
+                (str(seed), str(number)): TrainingLog(
+                    Training(
+                        hyperparameters=Hyperparameters(**self.settings[number]),
+                        epochs=config.epochs,
+                        seed=seed,
+                        number=number,
+                    ),
+                    self.data,
+                    config.loss,
+                )
+                for seed in seeds
+                for number in self._missing(seed, done)
+            }
             outcomes = train_list(
                 engine,
                 logs,
                 interrupts,
-                unfinished=f"the same command goes on with confirming study {self.study.name!r}",
+                unfinished=unfinished,
                 on_pass=lambda _: on_epoch(len(seeds)),
             )
-        values: Values = defaultdict(dict)
-        for (seed, number), log in logs.items():
-            diverged = isinstance(outcomes[seed, number], str)
-            values[seed][number] = None if diverged else log.curves[config.metric][-1]
-        return values
+            values: Values = defaultdict(dict)
+            for (seed, number), log in logs.items():
+                diverged = isinstance(outcomes[seed, number], str)
+                values[seed][number] = None if diverged else log.curves[config.metric][-1]
+            return values
+
+        with open_engine(
+            config,
+            self.data,
+            timings=self.timings,
+            workers=self.workers,
+            ray=self.ray,
+            warned=self.warned,
+            stopped=interrupts.came,
+        ) as engine:
+            return outlasting(train, interrupts, unfinished=unfinished, warned=self.warned)
 
     def _confirmation(self, done: Values) -> Confirmation:
         config = self.study.config
@@ -401,7 +420,13 @@ class Confirming:
 
 
 def train_in_full(
-    study: StudyRecord, trial: TrialRecord, data: Prepared, interrupts: Interrupts
+    study: StudyRecord,
+    trial: TrialRecord,
+    data: Prepared,
+    interrupts: Interrupts,
+    *,
+    ray: str | None = None,
+    warned: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Train a pruned trial to its end, unless that is on record: its first epochs are the same.
 
@@ -422,6 +447,8 @@ def train_in_full(
         TrainingLog.begun(training_of(study.config, trial), data, study.config.loss),
         interrupts,
         unfinished=f"the same command trains {what} to its end",
+        ray=ray,
+        warned=warned,
     )
     if trained.classifier is None:
         raise SweepError(

@@ -13,7 +13,7 @@ import numpy as np
 
 from sweep.analysis.runs import keep_run, kept_files, send_kept_run, training_state, trial_key
 from sweep.analysis.selection import fetch_classifier
-from sweep.environment import differences, environment
+from sweep.environment import differences
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.io import check_writable
 from sweep.search import Interrupts, Status, TrainingLog, train_alone, training_of
@@ -71,11 +71,14 @@ def reproduce_trial(
     *,
     tolerance: float,
     on_epoch: Callable[[int, dict[str, float]], None] = lambda *_: None,
+    ray: str | None = None,
+    warned: Callable[[str], None] = lambda _: None,
 ) -> Verdict:
     """Train the trial again, compare every curve point and the weights, and log it as a run.
 
     It trains alone in one panel, from its own first pass; a pruned trial up to its last epoch.
-    Where MLflow is away the run waits for `sync_study`; without a tracker it is.
+    Where MLflow is away the run waits for `sync_study`; without a tracker it is. `ray` is the
+    address of a Ray cluster to train on; `warned` is told what goes wrong there.
 
     Raises
     ------
@@ -101,6 +104,8 @@ def reproduce_trial(
             unfinished=f"trial {trial.number} was not reproduced",
             last_epoch=trial.epochs if trial.status == Status.PRUNED else None,
             on_epoch=on_epoch,
+            ray=ray,
+            warned=warned,
         )
         verdict = _compare(study, trial, again, data, tracker, tolerance=tolerance)
         state = _state(study, trial, again, data, verdict)
@@ -161,7 +166,7 @@ def _compare(
         matches = "within tolerance"
     else:
         matches = "no"
-    differing = differences(trial.environment, environment())
+    differing = differences(trial.environment, again.trial.environment)
     return Verdict(
         trial=trial.number,
         matches=matches,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +25,7 @@ from sweep.analysis.runs import (
     trial_state,
 )
 from sweep.analysis.selection import find_selected, grounds, register_champion
-from sweep.engine import LocalEngine
+from sweep.engine import open_engine
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.io import with_room
 from sweep.search import (
@@ -40,6 +41,7 @@ from sweep.search import (
     create_storage,
     experiment_note,
     first_rung,
+    outlasting,
     ranked,
     study_lock,
     study_note,
@@ -56,13 +58,14 @@ from sweep.tracking import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
     from sweep.analysis.importance import Importances
     from sweep.config import StudyConfig
     from sweep.data import Prepared
+    from sweep.engine import Engine
     from sweep.search import Listener, StudyRecord, TrialRecord
     from sweep.timings import Timings
     from sweep.tracking import AnyMirror, RunState
@@ -80,6 +83,7 @@ class Session:
     operations : useful floating-point operations of training and evaluation.
     lanes_agree : whether trials may be moved between lanes on this machine.
     timings : where the time went.
+    machines : of a Ray cluster, by name, and the actors on each at the end.
     """
 
     study: StudyRecord
@@ -87,6 +91,7 @@ class Session:
     operations: float
     lanes_agree: bool
     timings: Timings
+    machines: Mapping[str, int]
 
 
 def run_study(
@@ -100,8 +105,11 @@ def run_study(
     timings: Timings,
     seconds: float | None = None,
     workers: int | None = None,
+    ray: str | None = None,
 ) -> Session:
     """Begin a study or go on with it, until so many trials are finished.
+
+    It trains on `workers` threads, or on the Ray cluster at an address.
 
     Raises
     ------
@@ -118,7 +126,16 @@ def run_study(
             mirror.connect()  # before the study is on record
         with timings.part("record"):
             study = begin_study(config, create_storage(workspace), workspace)
-        with LocalEngine.of_study(study.config, data, timings=timings, workers=workers) as engine:
+        with open_engine(
+            study.config,
+            data,
+            timings=timings,
+            workers=workers,
+            ray=ray,
+            noted=listener.noted,
+            warned=listener.warned,
+            stopped=interrupts.came,
+        ) as engine:
             why, figures = _search(
                 study,
                 data,
@@ -132,13 +149,15 @@ def run_study(
             )
         with timings.part("tracking"):
             finalize(study, data, mirror, figures, listener)
-    return Session(study, why, engine.operations, engine.lanes_agree, timings)
+    return Session(
+        study, why, engine.operations, engine.lanes_agree, timings, dict(engine.machines)
+    )
 
 
 def _search(
     study: StudyRecord,
     data: Prepared,
-    engine: LocalEngine,
+    engine: Engine,
     mirror: AnyMirror,
     interrupts: Interrupts,
     *,
@@ -160,26 +179,41 @@ def _search(
     prepare = partial(draw_pending, warned=listener.warned)
     with BackgroundMirror(mirror, listener.warned, first=introduce, prepare=prepare) as background:
         trials_mirror = StudyMirror(study, data, background)
-        runner = Runner(
+        checkpoints = Checkpoints(
+            study.workspace.checkpoint(study.name),
+            study.identity,
+            listener.warned,
+            environment=lambda: engine.environment,
+        )
+        make_runner = partial(
+            Runner,
             study.config,
             data,
             record=study,
             engine=engine,
-            checkpoints=Checkpoints(
-                study.workspace.checkpoint(study.name), study.identity, listener.warned
-            ),
+            checkpoints=checkpoints,
             pending=study.workspace.pending(study.name),
             mirror=trials_mirror,
             listener=listener,
             timings=timings,
         )
+        runner = make_runner()
         if not mirror.is_new:
             with suppress(StoreUnreachableError):
                 for number in runner.begun_anew:
                     mirror.discard(trial_key(study, number))
         trials_mirror.begin(finished)
+        began, is_new = time.monotonic(), True
+
+        def run() -> str:
+            """Run what is left, of a second runner where the first has lost its machines."""
+            nonlocal runner, is_new
+            runner, is_new = runner if is_new else make_runner(), False
+            return runner.run(trials, interrupts, seconds=seconds, since=began)
+
         try:
-            why = runner.run(trials, interrupts, seconds=seconds)
+            unfinished = f"study {study.name!r} stopped; `sweep run {study.name}` goes on from here"
+            why = outlasting(run, interrupts, unfinished=unfinished, warned=listener.warned)
         except SweepError as error:
             status = "KILLED" if isinstance(error, InterruptedStudyError) else "FAILED"
             trials_mirror.stop(runner.running(), status)

@@ -12,6 +12,7 @@ from sweep.cli.options import (
     FiniteFloat,
     json_option,
     open_in_folder,
+    ray_option,
     rows_options,
     study_argument,
 )
@@ -48,9 +49,12 @@ COLUMNS = ("trial", "search", "confirmed", "std\nerror", "optimism", "behind the
     show_default=True,
     help="On how many fresh seeds, at least; asking for more later adds the missing ones.",
 )
+@ray_option
 @rows_options
 @json_option
-def confirm(study_name: str, *, top: int, seeds: int, as_json: bool, **where: Any) -> None:
+def confirm(
+    study_name: str, *, top: int, seeds: int, ray: str | None, as_json: bool, **where: Any
+) -> None:
     """Train the top trials of STUDY again on fresh seeds, and select the best mean.
 
     The best of many trials was selected by its score, so that is optimistic; scores on fresh seeds
@@ -60,7 +64,7 @@ def confirm(study_name: str, *, top: int, seeds: int, as_json: bool, **where: An
     trains along: its spread is the noise floor.
     """
     study = open_in_folder(study_name, **where)
-    confirmation = study.confirm(top=top, seeds=seeds, progress=True)
+    confirmation = study.confirm(top=top, seeds=seeds, ray=ray, progress=True)
     if as_json:
         click.echo(json.dumps({"study": study.name, **_facts(confirmation)}))
     else:
@@ -247,10 +251,17 @@ def test(study_name: str, *, as_json: bool, **where: Any) -> None:
     help="Relative difference of losses and weights, and of accuracies beyond two rows, that still "
     "counts as a match where the machine, BLAS or versions are others.",
 )
+@ray_option
 @rows_options
 @json_option
 def reproduce(
-    study_name: str, *, trial: int | None, tolerance: float, as_json: bool, **where: Any
+    study_name: str,
+    *,
+    trial: int | None,
+    tolerance: float,
+    ray: str | None,
+    as_json: bool,
+    **where: Any,
 ) -> None:
     """Train a trial of STUDY again from its record, and check that it comes out the same.
 
@@ -261,7 +272,7 @@ def reproduce(
 
     study = open_in_folder(study_name, **where)
     try:
-        verdict = study.reproduce(trial, tolerance=tolerance, progress=True)
+        verdict = study.reproduce(trial, tolerance=tolerance, ray=ray, progress=True)
     except DataChangedError as error:
         raise CheckFailedError(f"NO MATCH: {error}") from error
     if as_json:

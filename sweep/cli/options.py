@@ -126,6 +126,11 @@ workers_option = click.option(
     show_default="one for each core",
     help="Number of training threads; does not affect results.",
 )
+ray_option = click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Train on a Ray cluster: auto, HOST:PORT of its head, or local; does not affect results.",
+)
 study_argument = click.argument("study_name", metavar="STUDY")
 
 

@@ -12,6 +12,7 @@ from sweep.cli.options import (
     data_options,
     epochs_option,
     loss_option,
+    ray_option,
     seed_option,
     slots_option,
     space_options,
@@ -77,6 +78,7 @@ SHOWN = 5
 @slots_option
 @train_curve_option
 @workers_option
+@ray_option
 @tracking_option
 @click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing.")
 def run(
@@ -86,6 +88,7 @@ def run(
     dry_run: bool,
     timeout: float | None,
     workers: int | None,
+    ray: str | None,
     tracking_uri: str | None,
     **options: Any,
 ) -> None:
@@ -109,6 +112,7 @@ def run(
         space=read_axes(space_file, overrides) or None,
         timeout=timeout,
         workers=workers,
+        ray=ray,
         tracking_uri=tracking_uri,
         folder=Workspace(),
         progress=True,
@@ -162,6 +166,8 @@ def summary(study: Study) -> list[str]:
         lines.append(f"not tried: queued settings outside of what is possible: {_listed(refused)}")
     if not session.lanes_agree:
         lines.append("not moved: this machine's BLAS differs by lane; bits may not reproduce")
+    if machines := session.machines:
+        lines.append(f"machines: {len(machines)}, with {sum(machines.values())} actors of Ray")
     lines.append(f"time: {_time(session.timings)}")
     return [*lines, f"next: {next_command(record)}"]
 

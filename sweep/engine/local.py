@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from sweep.config import TRAIN_CURVES
-from sweep.environment import BLAS_THREADS
+from sweep.environment import BLAS_THREADS, environment
 from sweep_model.losses import LOSSES
 from sweep_model.panels import Panels, Problem, lanes_agree
 from sweep_model.preprocessing import MirrorRows
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sweep.config import StudyConfig
     from sweep.data import Prepared
     from sweep.engine.protocol import Results
+    from sweep.environment import Environment
     from sweep.timings import Timings
     from sweep_model.panels import LaneState
     from sweep_model.training import Training
@@ -39,7 +41,10 @@ class LocalEngine:
     Attributes
     ----------
     operations : useful floating-point operations so far.
+    machines : what others take part, see `RayEngine`.
     """
+
+    machines: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self,
@@ -54,9 +59,9 @@ class LocalEngine:
     ) -> None:
         self.workers = workers or available_cores()
         self.timings, self.operations = timings, 0.0
-        self._problem = _problem(data, loss, train_curve)
+        self._problem = shared_rows(data, loss, train_curve).problem()
         self._panels = Panels(self._problem, lanes=lanes, next_pass=first_pass)
-        self._agreeing: dict[int, bool] = {}
+        self._lanes = LaneChecks(self._panels)
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="trainer")
 
     def __enter__(self) -> Self:
@@ -98,11 +103,16 @@ class LocalEngine:
     @property
     def lanes_agree(self) -> bool:
         """Whether this machine's BLAS gives the same bits in each lane, as far as was needed."""
-        return all(self._agreeing.values())
+        return self._lanes.agree
+
+    @property
+    def environment(self) -> Environment:
+        """What a training's bits depend on besides itself."""
+        return environment()
 
     def start(self, key: Hashable, training: Training) -> None:
         """Begin a training with the next pass."""
-        self._check_lanes(training)
+        self._lanes.check(training)
         self._panels.start(key, training)
 
     def drop(self, key: Hashable) -> None:
@@ -116,7 +126,7 @@ class LocalEngine:
     def restore(self, states: Mapping[Hashable, tuple[Training, LaneState]]) -> None:
         """Go on with trainings from their states, to the same bits."""
         for key, (training, state) in states.items():
-            self._check_lanes(training)
+            self._lanes.check(training)
             self._panels.restore(key, training, state)
 
     def run_pass(self) -> Results:
@@ -124,7 +134,7 @@ class LocalEngine:
         began, trainings = time.perf_counter(), len(self._panels)
         results, seconds = self._panels.run_pass(self._threads, self.workers)
         if trainings:
-            self.operations += trainings * _operations_an_epoch(self._problem)
+            self.operations += trainings * operations_an_epoch(self._problem)
             wall = time.perf_counter() - began
             parts = {
                 "training": sum(one.training for one in seconds) / self.workers,
@@ -135,13 +145,26 @@ class LocalEngine:
             self.timings.add("waiting", max(0.0, wall - sum(parts.values())))
         return results
 
-    def _check_lanes(self, training: Training) -> None:
-        """Look once for every batch size whether trainings may be moved between lanes."""
+
+class LaneChecks:
+    """Looks once for every batch size whether trainings may be moved between lanes.
+
+    Attributes
+    ----------
+    agree : whether BLAS gives the same bits in each lane, as far as was needed.
+    """
+
+    def __init__(self, panels: Panels) -> None:
+        self._panels, self._sizes, self.agree = panels, set[int](), True
+
+    def check(self, training: Training) -> None:
+        """Look before a training of this batch size is put into a lane."""
         size = training.hyperparameters.batch_size
-        if size not in self._agreeing:
-            agree = lanes_agree(self._problem, lanes=self._panels.lanes, batch_size=size)
-            self._agreeing[size] = agree
-            self._panels.may_move = self.lanes_agree
+        if size not in self._sizes:
+            self._sizes.add(size)
+            problem, lanes = self._panels.problem, self._panels.lanes
+            self.agree = self.agree and lanes_agree(problem, lanes=lanes, batch_size=size)
+            self._panels.may_move = self.agree
 
 
 def available_cores() -> int:
@@ -151,24 +174,50 @@ def available_cores() -> int:
     return int(cpu_count())
 
 
-def _problem(data: Prepared, loss: str, train_curve: str) -> Problem:
+class SharedRows(NamedTuple):
+    """What a `Problem` is made of, no array twice: what is sent to other processes.
+
+    Attributes
+    ----------
+    training, validation : rows.
+    shown : so many training rows are evaluated after every epoch.
+    """
+
+    training: MirrorRows
+    validation: MirrorRows
+    shown: int
+    loss: str
+    classes: int
+
+    def problem(self) -> Problem:
+        """Return the problem; nothing is copied."""
+        rows = self.training
+        return Problem(
+            rows=rows,
+            evaluation={"train": rows.first(self.shown), "val": self.validation},
+            final={"final": rows} if self.shown < len(rows.labels) else {},
+            loss=LOSSES[self.loss],
+            classes=self.classes,
+        )
+
+
+def shared_rows(data: Prepared, loss: str, train_curve: str) -> SharedRows:
+    """Return what trains: the validation rows are turned into the mirror basis."""
     if train_curve not in TRAIN_CURVES:
         raise ValueError(f"train_curve must be one of {TRAIN_CURVES}, got {train_curve!r}")
     rows = data.training
     if not isinstance(rows, MirrorRows):
         raise TypeError("rows must be in the mirror basis: prepare(..., mirrored=True)")
-    shown = rows if train_curve == "all" else rows.first(data.sample)
-    sampled = len(shown.labels) < len(rows.labels)
-    return Problem(
-        rows=rows,
-        evaluation={"train": shown, "val": MirrorRows.of(data.validation, data.image_shape)},
-        final={"final": rows} if sampled else {},
-        loss=LOSSES[loss],
+    return SharedRows(
+        training=rows,
+        validation=MirrorRows.of(data.validation, data.image_shape),
+        shown=len(rows.labels) if train_curve == "all" else min(data.sample, len(rows.labels)),
+        loss=loss,
         classes=len(data.class_names),
     )
 
 
-def _operations_an_epoch(problem: Problem) -> float:
+def operations_an_epoch(problem: Problem) -> float:
     """4 n d k for training and 2 d k a row to evaluate, floating-point operations."""
     evaluated = sum(len(rows.labels) for rows in problem.evaluation.values())
     n, features = problem.rows.rows.shape

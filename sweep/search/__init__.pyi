@@ -37,6 +37,7 @@ from .record import study_names as study_names
 from .record import summarise as summarise
 from .runner import Runner as Runner
 from .runner import Trained as Trained
+from .runner import outlasting as outlasting
 from .runner import train_alone as train_alone
 from .runner import train_list as train_list
 from .runner import training_of as training_of

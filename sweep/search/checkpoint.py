@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sweep.curves import Curves
+    from sweep.environment import Environment
 
 Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
 SECONDS = 2.0
@@ -50,10 +51,9 @@ class Progress:
     images: Arrays = field(default_factory=dict)
 
 
-def bits() -> dict[str, str]:
+def bits(there: Environment) -> dict[str, str]:
     """Return what bits depend on besides the study: a checkpoint of others is not used."""
-    here = environment()
-    return {name: here[name] for name in ("numpy", "kernels", "blas", "machine")}
+    return {name: there[name] for name in ("numpy", "kernels", "blas", "machine")}
 
 
 class Checkpoints:
@@ -69,6 +69,8 @@ class Checkpoints:
         Told in a line why an earlier checkpoint is of no use.
     clock
         Seconds.
+    environment
+        Where trials train.
 
     """
 
@@ -78,8 +80,10 @@ class Checkpoints:
         study_id: str,
         warned: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        environment: Callable[[], Environment] = environment,
     ) -> None:
         self.path, self._study_id, self._warned, self._clock = path, study_id, warned, clock
+        self._environment = environment
         self._next = clock() + SECONDS
 
     def is_due(self) -> bool:
@@ -103,7 +107,7 @@ class Checkpoints:
             return {}
         if study_id != self._study_id:
             return {}
-        if recorded != bits():
+        if recorded != bits(self._environment()):
             self._warned(
                 "the running trials begin anew: with another NumPy or BLAS they would not come "
                 "out the same"
@@ -123,7 +127,7 @@ class Checkpoints:
         began = self._clock()
         about = {
             "study_id": self._study_id,
-            "bits": bits(),
+            "bits": bits(self._environment()),
             "trials": {
                 number: {"curves": one.curves, "times": one.times, "images": sorted(one.images)}
                 for number, one in trials.items()

@@ -173,6 +173,10 @@ class Interrupts:
         """Ask for an orderly end, as a first signal does."""
         self.received = self.received or number
 
+    def came(self) -> bool:
+        """Whether a signal came."""
+        return self.received is not None
+
     def raise_received(self, message: str) -> None:
         """Raise if a signal came."""
         if self.received is not None:

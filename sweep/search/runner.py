@@ -21,7 +21,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
-from sweep.engine import LocalEngine
+from sweep.engine import TrainersLostError, open_engine
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search.checkpoint import Progress
 from sweep.search.halving import BASELINE
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 
 Key = TypeVar("Key", bound="Hashable")
+Returned = TypeVar("Returned")
 FAILURES = 10
 """So many failed trials in a row are a mistake in the space: they end the study."""
 
@@ -129,6 +130,28 @@ def train_list(
     return outcomes
 
 
+def outlasting(
+    train: Callable[[], Returned],
+    interrupts: Interrupts,
+    *,
+    unfinished: str,
+    warned: Callable[[str], None],
+) -> Returned:
+    """Return what `train` returns; do it anew where an engine has lost trainers.
+
+    Raises
+    ------
+    InterruptedStudyError
+        A signal had come; `unfinished` is its line.
+    """
+    while True:
+        try:
+            return train()
+        except TrainersLostError as error:
+            interrupts.raise_received(unfinished)
+            warned(f"{error}; what is lost is trained again")
+
+
 class Trained(NamedTuple):
     """What one training came to.
 
@@ -162,8 +185,12 @@ def train_alone(
     unfinished: str,
     last_epoch: int | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] = lambda *_: None,
+    ray: str | None = None,
+    warned: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train what `log` is of, alone in one panel, to its end or to `last_epoch`.
+
+    `ray` is the address of a Ray cluster to train on; `warned` is told what goes wrong there.
 
     Raises
     ------
@@ -176,10 +203,8 @@ def train_alone(
         if not isinstance(results[0], Exception):
             on_epoch(log.epoch, {name: curve[-1] for name, curve in log.curves.items()})
 
-    trial = replace(trial, began=int(time.time() * 1000))
-    with LocalEngine.of_study(
-        config, log.data, timings=Timings(), workers=1, first_pass=log.training.first_pass
-    ) as engine:
+    def train() -> LinearClassifier | str:
+        log.clear()
         (outcome,) = train_list(
             engine,
             {0: log},
@@ -188,12 +213,27 @@ def train_alone(
             last_epoch=last_epoch,
             on_pass=on_pass,
         ).values()
+        return outcome
+
+    trial = replace(trial, began=int(time.time() * 1000))
+    with open_engine(
+        config,
+        log.data,
+        timings=Timings(),
+        workers=1 if ray in (None, "local") else None,
+        ray=ray,
+        first_pass=log.training.first_pass,
+        warned=warned,
+        stopped=interrupts.came,
+    ) as engine:
+        outcome = outlasting(train, interrupts, unfinished=unfinished, warned=warned)
+    where = engine.environment
     if isinstance(outcome, str):
-        failed = log.ended(trial, Status.FAILED, reason=outcome)
+        failed = log.ended(trial, Status.FAILED, reason=outcome, where=where)
         return Trained(failed, log, None, engine.lanes_agree)
     log.measure(outcome)
     status = Status.COMPLETE if log.epoch == log.training.epochs else Status.PRUNED
-    ended = log.ended(trial, status, digest=outcome.digest)
+    ended = log.ended(trial, status, digest=outcome.digest, where=where)
     return Trained(ended, log, outcome, engine.lanes_agree)
 
 
@@ -276,8 +316,17 @@ class Runner:
         """The numbers of the running trials of which no checkpoint knows an epoch."""
         return [t.number for t in self._begun.values() if t.number not in self._progress]
 
-    def run(self, trials: int, interrupts: Interrupts, *, seconds: float | None = None) -> str:
+    def run(
+        self,
+        trials: int,
+        interrupts: Interrupts,
+        *,
+        seconds: float | None = None,
+        since: float | None = None,
+    ) -> str:
         """Train until so many trials are finished; say in a phrase why the study stopped.
+
+        The seconds after which no trial begins count from `since`, by the clock; None: from now.
 
         Raises
         ------
@@ -289,7 +338,8 @@ class Runner:
             The record cannot be written; what it has is kept.
 
         """
-        self._deadline = None if seconds is None else self._clock() + seconds
+        began = self._clock() if since is None else since
+        self._deadline = None if seconds is None else began + seconds
         for trial in self._ended.values():
             self.listener.trial_known(trial)
         self._allow(trials, from_pass=self._known)
@@ -497,7 +547,11 @@ class Runner:
                 if self.pending is not None:
                     self._write_files(self.pending, live, classifier, figures=complete)
         return live.log.ended(
-            self._begun[trial.index], trial.status, reason=trial.reason, digest=digest
+            self._begun[trial.index],
+            trial.status,
+            reason=trial.reason,
+            digest=digest,
+            where=self.engine.environment,
         )
 
     def _write_files(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sweep.curves import Curves
     from sweep.data import Prepared
+    from sweep.environment import Environment
     from sweep.search.trials import Status, TrialRecord
     from sweep_model import Floats
     from sweep_model.hyperparameters import Hyperparameters
@@ -75,6 +76,10 @@ class TrainingLog:
             features = data.validation.rows.shape[1]
             log.images.take(initial_weights(training.seed, len(data.class_names), features), 0)
         return log
+
+    def clear(self) -> None:
+        """Be the log of the training before its first epoch again."""
+        vars(self).update(vars(self.begun(self.training, self.data, self.loss)))
 
     @property
     def epoch(self) -> int:
@@ -133,8 +138,12 @@ class TrainingLog:
         *,
         reason: str = "",
         digest: str | None = None,
+        where: Environment | None = None,
     ) -> TrialRecord:
-        """Return the trial as it ends now, with all that was measured."""
+        """Return the trial as it ends now, with all that was measured.
+
+        `where` is the environment of what trained it; None: this process.
+        """
         return replace(
             trial,
             status=status,
@@ -143,7 +152,7 @@ class TrainingLog:
             times=self.times,
             metrics=self.metrics,
             weights_digest=digest,
-            environment=environment(),
+            environment=where or environment(),
             ended=int(time.time() * 1000),
         )
 

@@ -199,5 +199,8 @@ class Listener:
     def pass_ended(self, training: int) -> None:
         """Every trial has trained for one more epoch; `training` of them go on."""
 
+    def noted(self, text: str) -> None:
+        """Something is good to know, e.g. which machines take part."""
+
     def warned(self, text: str) -> None:
         """Something went wrong that does not end the study."""

@@ -7,7 +7,7 @@ from sweep.cli.run import plan_of, run
 from sweep.config import USUAL, default_slots, run_command
 from sweep.search_space import DEFAULT_SPACES, read_space
 
-OF_THE_RUN = ("timeout", "tracking_uri", "dry_run", "workers")
+OF_THE_RUN = ("timeout", "tracking_uri", "dry_run", "workers", "ray")
 
 
 def parsed(command):

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from sweep.environment import environment
 from sweep.errors import StoreUnreachableError
 from sweep.search.checkpoint import ABOUT, Checkpoints, Progress, bits
 from sweep_model.npz import read_arrays, write_arrays
@@ -103,7 +104,7 @@ def test_a_flipped_bit_anywhere_is_of_no_use_or_changes_nothing(written, warning
 
 
 def test_what_says_something_else_about_itself_is_of_no_use(written, warnings):
-    arrays, head = read_arrays(written.path), {"study_id": "mine", "bits": bits()}
+    arrays, head = read_arrays(written.path), {"study_id": "mine", "bits": bits(environment())}
     for about in (
         {},
         [],
