@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+RAY := $(VENV)/ray
 
 .DEFAULT_GOAL := help
 .PHONY: help install run ui test slow lint types wheel check size audit bench results clean
@@ -17,6 +18,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+$(RAY): $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt ray
+	@touch $@
+
 run: $(INSTALLED) ## Search with the softmax loss: 50 trials on the embedded images
 	$(BIN)/sweep run --loss softmax --trials 50
 
@@ -26,7 +31,7 @@ ui: $(INSTALLED) ## Browse the trials
 test: $(INSTALLED) ## Run the tests that need no processes, servers or signals
 	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
 
-slow: $(INSTALLED) ## Run the slow tests: processes, servers, browsers, signals, full disks
+slow: $(INSTALLED) $(RAY) ## Run the slow tests: processes, servers, browsers, signals, full disks
 	$(BIN)/pytest -n auto --dist loadfile -m slow
 
 lint: $(INSTALLED) ## Check style and formatting
