@@ -116,7 +116,7 @@ def stored_comparison(studies: Sequence[StudyRecord]) -> Comparison | None:
         comparison = Comparison.from_record(record)
     except ValueError:  # another version of sweep wrote it; comparing again is cheap
         return None
-    compared = {(each.study_id, each.weights_digest) for each in comparison.answers}
+    compared = {(answer.study_id, answer.weights_digest) for answer in comparison.answers}
     now = {
         (study.identity, None if trial is None else trial.weights_digest)
         for study, trial in ((study, find_selected(study)) for study in studies)
@@ -163,10 +163,10 @@ def differences_of(right: Mapping[str, Mask]) -> list[Difference]:
     pairs = list(combinations(right, 2))
     level = 1 - (1 - LEVEL) / len(pairs)
     paired = [compare_paired(right[first], right[second], level=level) for first, second in pairs]
-    corrected = holm([each.p_value for each in paired])
+    corrected = holm([test.p_value for test in paired])
     return [
-        Difference(first=first, second=second, paired=each, p_value=p_value)
-        for (first, second), each, p_value in zip(pairs, paired, corrected, strict=True)
+        Difference(first=first, second=second, paired=test, p_value=p_value)
+        for (first, second), test, p_value in zip(pairs, paired, corrected, strict=True)
     ]
 
 
@@ -228,7 +228,7 @@ def common_metric(configs: Sequence[StudyConfig]) -> str:
 
     Values of two losses are not on one scale.
     """
-    metrics, losses = {each.metric for each in configs}, {each.loss for each in configs}
+    metrics, losses = {config.metric for config in configs}, {config.loss for config in configs}
     return "val/loss" if metrics == {"val/loss"} and len(losses) == 1 else "val/accuracy"
 
 
@@ -264,7 +264,7 @@ def caveats(studies: Sequence[StudyRecord], answers: Sequence[Answers]) -> Itera
 
 def _unconfirmed(answers: Sequence[Answers]) -> Iterator[str]:
     """One training each may be a lucky one, the more so where it was selected by its score."""
-    names = [each.study for each in answers if not each.seeds]
+    names = [answer.study for answer in answers if not answer.seeds]
     if names:
         yield (
             f"not confirmed on fresh seeds: {', '.join(names)}; one training of each is compared, "
@@ -317,15 +317,20 @@ def log_comparison(comparison: Comparison, studies: Sequence[StudyRecord], track
 def _state(comparison: Comparison, studies: Sequence[StudyRecord], files: Path) -> RunState:
     made = int(1000 * datetime.fromisoformat(comparison.made).timestamp())
     expected = {
-        f"expected_best/{each.study}": each.search.best_of.expected for each in comparison.answers
+        f"expected_best/{answer.study}": answer.search.best_of.expected
+        for answer in comparison.answers
     }
     return RunState(
         key=comparison.key,
         name=f"compare {' '.join(comparison.studies)}"[:250],
         parameters={
-            f"{each.study}.{name}": value
-            for each in comparison.answers
-            for name, value in {"loss": each.loss, "trial": each.trial, **each.setting}.items()
+            f"{answer.study}.{name}": value
+            for answer in comparison.answers
+            for name, value in {
+                "loss": answer.loss,
+                "trial": answer.trial,
+                **answer.setting,
+            }.items()
         },
         curves=expected,
         times=[made] * max(map(len, expected.values())),
@@ -333,7 +338,7 @@ def _state(comparison: Comparison, studies: Sequence[StudyRecord], files: Path) 
         tags={
             "role": "compare",
             "studies": ", ".join(comparison.studies),
-            "study_ids": ", ".join(each.study_id for each in comparison.answers),
+            "study_ids": ", ".join(answer.study_id for answer in comparison.answers),
             "test_digest": comparison.test_digest,
             "sentence": comparison.sentence,
             **provenance(studies[0].config.data),
@@ -349,17 +354,17 @@ def _state(comparison: Comparison, studies: Sequence[StudyRecord], files: Path) 
 
 def _metrics(comparison: Comparison) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    for each in comparison.answers:
-        study = each.study
+    for answer in comparison.answers:
+        study = answer.study
         metrics |= {
-            f"test_accuracy/{study}": each.test.value,
-            f"test_accuracy_low/{study}": each.test.low,
-            f"test_accuracy_high/{study}": each.test.high,
-            f"val_accuracy/{study}": each.val.value,
-            f"train_accuracy/{study}": each.train_accuracy,
-            f"train_test_gap/{study}": each.gap,
+            f"test_accuracy/{study}": answer.test.value,
+            f"test_accuracy_low/{study}": answer.test.low,
+            f"test_accuracy_high/{study}": answer.test.high,
+            f"val_accuracy/{study}": answer.val.value,
+            f"train_accuracy/{study}": answer.train_accuracy,
+            f"train_test_gap/{study}": answer.gap,
         }
-        for out in each.outputs:
+        for out in answer.outputs:
             name = re.sub(r"[^a-z]+", "_", out.name)
             metrics[f"calibration_error_{name}/{study}"] = out.calibration_error
     for difference in comparison.differences:
@@ -382,9 +387,9 @@ def comparison_note(comparison: Comparison) -> str:
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {each.study} | {each.trial} | {each.test.value:.4f} "
-        f"| {each.test.low:.4f} to {each.test.high:.4f} | {each.gap:+.4f} |"
-        for each in comparison.answers
+        f"| {answer.study} | {answer.trial} | {answer.test.value:.4f} "
+        f"| {answer.test.low:.4f} to {answer.test.high:.4f} | {answer.gap:+.4f} |"
+        for answer in comparison.answers
     ]
     return "\n".join([*lines, "", *(f"- {caveat}" for caveat in comparison.caveats)])
 
@@ -392,18 +397,18 @@ def comparison_note(comparison: Comparison) -> str:
 def comparison_figures(comparison: Comparison) -> dict[str, Figure]:
     """Draw a comparison from its record alone."""
     answers = comparison.answers
-    outputs = {f"{out.name}: {each.study}": out for each in answers for out in each.outputs}
-    exact = all(each.search.drawn_independently for each in answers)
+    outputs = {f"{out.name}: {answer.study}": out for answer in answers for out in answer.outputs}
+    exact = all(answer.search.drawn_independently for answer in answers)
     return {
         "class_accuracies": class_accuracies_figure(
-            {each.study: each.per_class for each in answers}, comparison.class_names
+            {answer.study: answer.per_class for answer in answers}, comparison.class_names
         ),
         "truth_histograms": truth_histograms_figure(outputs),
         "confusion": confusion_figure(
-            {each.study: each.confusion for each in answers}, comparison.class_names
+            {answer.study: answer.confusion for answer in answers}, comparison.class_names
         ),
         "best_of": best_of_figure(
-            {each.study: each.search.best_of for each in answers},
+            {answer.study: answer.search.best_of for answer in answers},
             objective=comparison.metric,
             note="" if exact else "a guide where sampler or pruner learn",
         ),
