@@ -35,7 +35,7 @@ BAD = [
     ({"pruner": ""}, "pruner must be one of halving, median, hyperband, none: got ''"),
     ({"objective": "loss"}, "objective must be one of val-accuracy, val-loss: got 'loss'"),
     ({"train_curve": "half"}, "train_curve must be one of sample, all: got 'half'"),
-    ({"lanes": 3}, "lanes must be one of 1, 2, 4, 8: got 3"),
+    *(({"lanes": n}, f"lanes must be one of 1, 2, 4, 8: got {n!r}") for n in (0, 3, 16, 2.5, "4")),
     ({"epochs": 0}, "epochs must lie in [1, inf]: got 0"),
     ({"epochs": math.nan}, "epochs must be a whole number: got nan"),
     ({"seed": -1}, "seed must lie in [0, 4294967295]: got -1"),
@@ -73,6 +73,7 @@ configs = st.fixed_dictionaries(
         "slots": st.integers(1, MAX_SLOTS),
         "lanes": st.sampled_from((1, 2, 4, 8)),
         "eta": st.integers(2, 9),
+        "sampler_arguments": st.sampled_from([dict(TPE_ARGUMENTS), {"multivariate": False}]),
         "study": st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z"),
     }
 )
@@ -151,14 +152,6 @@ def test_what_the_data_are_may_not_change_but_where_they_lie_may(make_config):
         assert config.differences(other) == phrases
 
 
-def test_a_config_of_another_version_is_said_to_be_so(make_config):
-    record = make_config(study="old").record()
-    without = {name: value for name, value in record.items() if name != "seed"}
-    for other in ({**record, "added": 1}, without, {**record, "data": {"source": "digits"}}):
-        with pytest.raises(SweepError, match="'old': its config cannot be read"):
-            StudyConfig.from_record(other)
-
-
 def test_rows_of_a_file_may_have_moved_and_other_rows_may_not(make_config, tmp_path):
     data = make_config().data
     file = tmp_path / "there.npz"
@@ -171,7 +164,8 @@ def test_rows_of_a_file_may_have_moved_and_other_rows_may_not(make_config, tmp_p
 
 
 def test_slots_are_about_two_and_a_quarter_times_the_root_of_the_trials():
-    for trials, slots in {1: 8, 12: 8, 50: 16, 200: 32, 2_000: 104, 10**7: MAX_SLOTS}.items():
+    known = {1: 8, 12: 8, 13: 12, 50: 16, 200: 32, 2_000: 104, 10**7: MAX_SLOTS}
+    for trials, slots in known.items():
         assert default_slots(trials) == slots
     for trials in range(1, 3000, 7):
         slots = default_slots(trials)
@@ -187,6 +181,7 @@ def test_lanes_are_four_and_eight_where_slots_fill_them_and_classes_leave_room()
         (2, 40): 8,
         (16, 40): 8,
         (17, 40): 4,
+        (32, 8): 4,
         (33, 40): 2,
         (64, 8): 2,
         (65, 8): 1,
@@ -225,32 +220,13 @@ def test_whole_numbers_are_whole_and_within_their_bounds(make_config):
         for value in (2.5, 3.0, True, "3", None, math.nan, math.inf):
             with pytest.raises(SweepError, match=f"{name} must be a whole number: got"):
                 make_config(**{name: value})
-        for value in [least - 1, *([high[name] + 1] if name in ("seed", "slots") else [])]:
-            with pytest.raises(SweepError, match=f"{name} must lie in .*got {value}"):
-                make_config(**{name: value})
-
-
-def test_words_and_lanes_are_among_those_that_there_are(make_config):
-    for name in ("loss", "sampler", "pruner", "objective", "train_curve"):
-        with pytest.raises(SweepError, match=f"{name} must be one of .*got 'other'"):
-            make_config(**{name: "other"})
-    for lanes in (0, 3, 16, 2.5, "4"):
-        with pytest.raises(SweepError, match="lanes must be one of 1, 2, 4, 8"):
-            make_config(lanes=lanes)
-
-
-def test_a_config_comes_back_from_its_record_as_json(make_config):
-    for changes in ({}, {"loss": "bce", "eta": 4, "sampler_arguments": {"multivariate": False}}):
-        config = make_config(**changes)
-        assert StudyConfig.from_record(json.loads(json.dumps(config.record()))) == config
-        assert config.differences(config) == []
 
 
 def test_a_record_of_another_version_is_refused_in_one_line(make_config):
     record = make_config().record()
     for bad in (
         {**record, "lodgings": 3},
-        {name: value for name, value in record.items() if name != "slots"},
+        *({key: record[key] for key in record if key != name} for name in ("slots", "seed")),
         {**record, "data": {"source": "digits"}},
         {**record, "data": None},
         {**record, "space": {"l2": 0.1}},

@@ -122,13 +122,6 @@ def test_a_failed_write_leaves_the_old_archive_and_nothing_else(empty, tmp_path,
     assert file.read_bytes() == before
 
 
-def test_a_file_of_somebody_elses_is_not_replaced(empty, tmp_path):
-    (tmp_path / "a.zip").write_bytes(b"my own")
-    with pytest.raises(SweepError, match="is there already and is no archive of sweep's"):
-        export_study(empty, NoTracker(), tmp_path / "a.zip")
-    assert (tmp_path / "a.zip").read_bytes() == b"my own"
-
-
 def test_built_in_data_keep_their_source(empty, tmp_path):
     for source, directory in (("cifar10", "/data/cifar"), ("digits", None)):
         data = replace(CONFIG.data, source=source, name=source, directory=directory)

@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,24 +77,6 @@ def test_json_has_the_same_facts_under_stable_keys(invoke):
     )
     assert first.pop("split") != second.pop("split")
     assert first == second
-
-
-def test_what_the_user_can_put_right_takes_one_line(invoke):
-    Path("folder.npz").mkdir()
-    with Path("single.npz").open("wb") as file:
-        np.save(file, np.zeros(3))
-    for arguments, words in (
-        (["none.npz"], "none.npz: there is no such file; check the name and the folder"),
-        (["folder.npz"], "folder.npz: is a folder; name an .npz file"),
-        (["single.npz"], "single.npz: is a .npy file, which holds one array; save X and y togeth"),
-        (["mnist"], "data must be auto, cifar10, digits or a FILE.npz: got 'mnist'; np.savez("),
-        (["digits", "--val-size", "9"], "--val-size 9: must be from 10 to 1427 for the 1,437 rows"),
-        (["cifar10", "--data-dir", "here"], "`sweep data download --data-dir here` fetches it"),
-    ):
-        result = invoke("data", "info", *arguments)
-        assert (result.exit_code, result.stdout) == (1, "")
-        assert words in result.stderr
-        assert result.stderr.count("\n") == 1
 
 
 def test_test_rows_of_an_unknown_class_are_told_with_what_the_file_holds(invoke):

@@ -245,7 +245,8 @@ def test_rows_are_found_where_they_lie_now_and_others_are_no_match(
     path.write_bytes(tiny_npz.read_bytes())
     study = tiny_study(1, data=str(path), study="moved")
     path.rename(elsewhere)
-    assert "there is no such file" in invoke("reproduce", study.name).stderr
+    for command in ("reproduce", "test", "confirm"):
+        assert f"{path}: there is no such file" in invoke(command, study.name).stderr
     for command in ("reproduce", "test"):
         assert invoke(command, study.name, "--data", elsewhere).exit_code == 0
     with np.load(tiny_npz) as file:
@@ -262,6 +263,7 @@ def test_a_trial_that_is_not_there_or_has_not_ended_is_refused(tiny_study, invok
     for number, words in (
         ("1", "trial 1 of 'tiny-softmax' has no result to reproduce"),
         ("9", "no trial 9 of its own: it has 2; `sweep show tiny-softmax` lists"),
+        (str(10**30), "it has 2"),
     ):
         result = invoke("reproduce", study.name, "--trial", number)
         assert (result.exit_code, result.stdout) == (1, "")

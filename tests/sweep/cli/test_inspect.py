@@ -233,20 +233,3 @@ def test_curves_are_shown_where_there_are_any_on_the_scale_of_all_trials():
     assert laid_out(width=70, blocks=False).legend("val/accuracy", 1000) == [
         "One standard error of an accuracy near 50 % on 1,000 rows is 1.6 points."
     ]
-
-
-def test_a_bad_file_is_named_with_what_is_wrong_in_one_line(invoke, tmp_path):
-    path = tmp_path / "ranges.toml"
-    for text, words in (
-        (None, "cannot be read: No such file"),
-        ("l2 = {low = 1", "not a TOML file: "),
-        ("lr = 0.1", "'lr'"),
-        ("l2 = {low = 1.0, high = 0.1}", "l2"),
-    ):
-        if text is not None:
-            path.write_text(text)
-        said = invoke("space", "--space", path)
-        assert (said.exit_code, said.stdout) == (1, "")
-        assert said.stderr.startswith(f"sweep: error: {path}: ")
-        assert words in said.stderr
-        assert said.stderr.count("\n") == 1

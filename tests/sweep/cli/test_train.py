@@ -72,6 +72,9 @@ def test_a_setting_that_cannot_be_is_refused_before_a_run_is_made(in_workspace, 
     for option, value, words in (
         ("--l2", "nan", "l2 must lie in [0, 1e+06]: got nan"),
         ("--learning-rate", "0", "learning_rate must lie in (0, 1e+06]: got 0.0"),
+        ("--decay-period", "0", "decay_period must lie in [1, 1e+06]: got 0"),
+        ("--batch-size", str(10**30), "batch_size must lie in [1, 1e+06]: got 1000000"),
+        ("--flip-probability", "1.1", "flip_probability must lie in [0, 1]: got 1.1"),
         ("--flip-probability", "0.5", "no image shape, so there is nothing to flip"),
     ):
         said = invoke("train", "--data", tiny_npz, option, value)

@@ -150,12 +150,6 @@ def test_two_studies_are_laid_side_by_side(tiny_study, invoke, served):
     assert invoke("ui", *["one"] * 2).exit_code == 1
 
 
-def test_three_studies_are_a_usage_error(recorded_study, invoke, served):
-    said = invoke("ui", *[recorded_study.name] * 3)
-    assert (said.exit_code, served) == (2, [])
-    assert "One study, or two side by side: got 3." in said.stderr
-
-
 def test_an_untested_mlflow_is_said_and_its_plain_page_opened(
     in_copied_study, invoke, served, monkeypatch
 ):

@@ -448,6 +448,9 @@ def test_a_damaged_file_is_refused(refusal):
         assert "is no whole .npz file: " in refusal(zipped(X=content, y=b""))
     for content in (b"", b"PK\3\4", b"\x93NUMPY", b"<html></html>", bytes(100)):
         assert "is no whole .npz file: " in refusal(content)
+    single = io.BytesIO()
+    np.save(single, X)
+    assert "is a .npy file, which holds one array; save X and y tog" in refusal(single.getvalue())
     for length in range(0, len(GOOD), 7):
         assert "is no whole .npz file: " in refusal(GOOD[:length])
 

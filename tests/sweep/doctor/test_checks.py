@@ -1,8 +1,6 @@
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -60,11 +58,6 @@ def test_whether_trials_may_be_moved_is_said():
     assert "not moved" in found.message
 
 
-def test_an_empty_folder_is_fine_and_stays_empty(tmp_path):
-    assert {finding.level for finding in check_folder(Workspace(tmp_path))} == {Level.OK}
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_folder_that_cannot_be_used_is_an_error(folder, tmp_path, monkeypatch):
     (tmp_path / "file").mkdir()
     (tmp_path / "file" / "mlruns").touch()
@@ -89,19 +82,6 @@ def test_who_holds_a_lock_is_said_and_looking_does_not_take_it(folder):
         assert runner_of(folder, "a").startswith(f"process {os.getpid()} on ")
     assert check_locks(folder).message == "none is held"
     assert not is_held(folder.lock("a"))
-
-
-@pytest.mark.slow
-def test_the_lock_of_a_process_that_was_killed_is_free_whatever_it_said(folder):
-    program = (
-        "import os, signal, sys\nfrom pathlib import Path\n"
-        "from sweep.search.lock import study_lock\nfrom sweep.workspace import Workspace\n"
-        "with study_lock(Workspace(Path(sys.argv[1])), 'a'):\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    subprocess.run([sys.executable, "-c", program, folder.root], check=False)
-    assert folder.lock("a").with_suffix(".owner").read_text().startswith("process")
-    assert runner_of(folder, "a") is None
 
 
 # Databases

@@ -12,7 +12,7 @@ import pytest
 
 from sweep.errors import SweepError
 from sweep.search import checkpoint
-from sweep.search.lock import study_lock
+from sweep.search.lock import runner_of, study_lock
 from sweep.search.trials import Listener
 
 ROOM = 60 << 20
@@ -147,6 +147,7 @@ def test_a_second_run_of_a_study_is_told_who_runs_it(in_finished_study, refused)
         holder.kill()
         holder.communicate()
     assert owner.exists()  # it was killed, and could not clear away
+    assert runner_of(in_finished_study, "digits-softmax") is None
     with study_lock(in_finished_study, "digits-softmax"):
         assert f"process {holder.pid} " not in owner.read_text()
 

@@ -73,15 +73,3 @@ def test_data_and_files_of_any_name_are_named_in_one_line(folder, refused):
         space = ["run", "--data", "digits", f"--space={name}.toml"]
         refused(shlex.join(space), 1, "cannot be read")
         refused(shlex.join(["import", "--", f"{name}.zip"]), 1, ".zip: ", absent)
-
-
-def test_a_study_is_not_compared_with_itself(in_finished_study, refused):
-    del in_finished_study
-    refused("compare digits-softmax", 1, "two or more different studies: got digits")
-    refused("compare digits-softmax digits-softmax", 1, "two or more different studies: got digits")
-
-
-def test_a_trial_that_is_not_there_is_named_with_how_many_there_are(in_finished_study, refused):
-    del in_finished_study
-    refused("reproduce digits-softmax --trial 99", 1, "no trial 99", "it has 6")
-    refused(f"reproduce digits-softmax --trial {10**30}", 1, "1000000000", "it has 6")

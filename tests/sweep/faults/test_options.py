@@ -78,59 +78,11 @@ def test_a_command_that_is_none_is_a_usage_error(folder, refused):
         refused(command, 2, says)
 
 
-def test_a_setting_beyond_its_rule_is_not_trained(folder, refused):
-    del folder
-    for name, values in {
-        "l2": ("-1", "nan", "inf", "1e7"),
-        "learning_rate": ("0", "-0.1", "nan", "-inf"),
-        "decay_period": ("0", "-5", "9999999"),
-        "batch_size": ("0", "-50", str(10**30)),
-        "flip_probability": ("-0.1", "1.1", "nan"),
-    }.items():
-        for value in values:
-            option = name.replace("_", "-")
-            refused(f"train --data digits --{option}={value}", 1, f"{name} must lie in ")
-
-
-OVERRIDES = {
-    "lr=0.1": ("unknown hyperparameter 'lr'", "learning_rate"),
-    "<b>=1": ("unknown hyperparameter '<b>'",),
-    "l2": ("NAME=VALUES", "'l2'"),
-    "": ("NAME=VALUES", "''"),
-    "l2=nan": ("l2 must lie in [0, 1e+06]", "nan"),
-    "l2=1e999": ("must lie in", "inf"),
-    "batch_size=" + "9" * 5000: ("must",),
-    "batch_size=2.5": ("must be a whole number", "2.5"),
-    "l2=3:1": ("low end", "3", "1"),
-    "l2=0:1:log": ("must start above 0", "0"),
-    "l2=0,01": ("write a decimal point", "'01'"),
-    "decay_period=" + ",".join(map(str, range(1, 200))): ("1 to 100", "199"),
-    "l2=1\n2": ("must be a number", r"'1\n2'"),
-    "l2=десять": ("must be a number", "'десять'"),
-}
-"""A few of each kind; all rules are tested with the space."""
-
-FILES = {
-    b"l2 = = 1": ("not a TOML file",),
-    b"learing_rate = 1": ("unknown hyperparameter 'learing_rate'",),
-    b"l2 = " + b"[" * 5000 + b"]" * 5000: ("not a TOML file",),
-    b"l2 = " + b"9" * 10_000: ("not a TOML file",),
-    b"\xff\xfe": ("not a TOML file", "utf-8"),
-    b"l2 = 1\0": ("not a TOML file",),
-    b'"\x1b[31m" = 1': ("not a TOML file",),
-    rb'"\u001b[31m" = 1': (r"'\x1b[31m'",),
-    b"# " + b"x" * 70_000: ("at most 64 KiB",),
-}
-
-
 def test_a_space_that_cannot_be_searched_is_refused(folder, refused):
-    for override, says in OVERRIDES.items():
-        for command in (["run", "--data", "digits"], ["space"]):
-            refused(shlex.join([*command, f"--set={override}"]), 1, *says)
-    for content, says in FILES.items():
-        (folder / "a.toml").write_bytes(content)
-        for command in ("run --data digits --space a.toml", "space --space a.toml"):
-            refused(command, 1, "a.toml: ", *says)
+    (folder / "a.toml").write_bytes(rb'"\u001b[31m" = 1')
+    for command in ("run --data digits", "space"):
+        refused(f"{command} --set 'l2=1\n2'", 1, "must be a number", r"'1\n2'")
+        refused(f"{command} --space a.toml", 1, "a.toml: ", r"'\x1b[31m'")
     many = ",".join(str(n) for n in range(1, 101))
     sets = " ".join(f"--set {name}={many}" for name in ("batch_size", "decay_period", "l2"))
     refused(f"run --data digits --sampler grid {sets}", 1, "at most 100,000 points", "--set")

@@ -21,9 +21,8 @@ from PIL import Image
 import sweep.report
 from sweep.analysis import comparison_figures
 from sweep.errors import SweepError
-from sweep.io import check_replaceable
 from sweep.plots.style import new_figure, styled
-from sweep.report import MARK, render_html, render_markdown, write
+from sweep.report import render_html, render_markdown, write
 from sweep.report.facts import Unknown, study_facts
 from sweep.report.render import (
     OVERVIEW_CAPTIONS,
@@ -373,14 +372,6 @@ def test_pictures_that_no_report_of_this_name_drew_are_left_alone(path):
         write(Rendered("text", {"figures/a.png": b"a"}), path)
     assert (path.parent / "figures" / "a.png").read_bytes() == b"mine"
     assert not path.exists()
-
-
-def test_an_earlier_report_may_be_replaced(path, study, make_report):
-    report = make_report(study)
-    for rendered in (render_html(report), render_markdown(report, folder="figures")):
-        for _ in range(2):
-            check_replaceable(path, mark=MARK.encode(), kind="report")
-            write(rendered, path)
 
 
 # Pictures

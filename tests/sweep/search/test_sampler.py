@@ -15,7 +15,7 @@ from sweep.config import TPE_ARGUMENTS, trial_seed
 from sweep.search.halving import Trial
 from sweep.search.sampler import DESCENT, HIGH, LOW, Coordinates, Sampler
 from sweep.search.trials import Status
-from sweep.search_space import BASELINES, DEFAULT_SPACES, NAMES, axis_from_text, read_space
+from sweep.search_space import BASELINES, NAMES, read_space
 
 ROWS, CLASSES = 10_000, 10
 
@@ -359,18 +359,3 @@ def test_a_space_with_a_single_setting_has_that_for_every_trial(sampler):
     grid = sampler(*axes, sampler="grid")
     assert grid.propose(0, [], nobody) == BASELINES["softmax"]
     assert grid.propose(1, [Trial(0, BASELINES["softmax"], 0)], nobody) is None
-
-
-def test_values_at_shares_of_an_axis_cover_it_evenly():
-    sizes = axis_from_text("batch_size=50,100,200,400")
-    assert [sizes.at(share) for share in (0, 0.249, 0.25, 0.5, 0.999, 1)] == [
-        50, 50, 100, 200, 400, 400,
-    ]  # fmt: skip
-    whole = axis_from_text("decay_period=2:5")
-    drawn = [whole.at((i + 0.5) / 400) for i in range(400)]
-    assert [drawn.count(value) for value in (2, 3, 4, 5)] == [100] * 4
-    rate = axis_from_text("learning_rate=1e-4:1e-2:log")
-    assert rate.at(0.5) == pytest.approx(1e-3)
-    assert (rate.at(0), rate.at(1)) == (pytest.approx(1e-4), pytest.approx(1e-2))
-    assert DEFAULT_SPACES["softmax"].axes["decay_period"].at(0) == 2
-    assert DEFAULT_SPACES["softmax"].axes["decay_period"].at(1) == 50

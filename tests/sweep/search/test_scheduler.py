@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.config import default_lanes, default_slots
 from sweep.search.scheduler import Outcome, Scheduler
 from sweep.search.trials import Status
 from sweep.search_space import BASELINES, read_space
@@ -188,16 +187,6 @@ def test_a_setting_that_is_given_is_tried_and_what_it_lacks_is_proposed(begin):
     expected[1] = BASELINES["bce"]
     expected[2] = {**expected[2], "l2": 0.5, "batch_size": 400}
     assert params == expected
-
-
-def test_slots_follow_the_trials_and_lanes_the_classes():
-    slots = {1: 8, 8: 8, 12: 8, 13: 12, 50: 16, 200: 32, 1000: 72, 2000: 104, 10**9: 4096}
-    assert {trials: default_slots(trials) for trials in slots} == slots
-    lanes = {
-        (10, 8): 4, (10, 36): 4, (10, 40): 8, (2, 8): 4, (2, 40): 8, (16, 40): 8, (17, 40): 4,
-        (32, 8): 4, (33, 8): 2, (64, 104): 2, (65, 8): 1, (128, 8): 1, (1000, 40): 1,
-    }  # fmt: skip
-    assert {key: default_lanes(*key) for key in lanes} == lanes
 
 
 # The same results, the same decisions

@@ -215,15 +215,6 @@ def test_a_proxy_of_the_environment_is_named_with_the_way_around_it(tmp_path, mo
         assert server.seen > 0
 
 
-def test_what_is_no_address_is_refused_with_one_that_is(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for uri in ("./mlruns", "mlruns", ".", "file:///tmp", "gopher://host", "databricks"):
-        refused = contact(uri, tmp_path)
-        assert str(refused).startswith(f"not a tracking address that sweep takes: {uri!r}; write")
-        assert EXAMPLE_URI in str(refused)
-        assert refused.exit_code == 1
-
-
 def test_a_missing_driver_is_named_with_its_package_and_not_the_password(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg2", None)
     refused = contact("postgresql+psycopg2://me:s3cret@127.0.0.1:9/db", tmp_path)
@@ -387,11 +378,3 @@ def test_both_parts_of_the_split_are_inputs_with_their_size_and_where_they_lie(
         "training": {"rows": 45, "features": 12},
         "validation": {"rows": 15, "features": 12},
     }
-
-
-def test_nothing_is_made_beside_a_folder_of_any_name(tmp_path):
-    folder = tmp_path / "a b%23#?ü"
-    folder.mkdir()
-    for _ in range(2):  # made, and opened again
-        assert Tracker("digits", Workspace(folder)).runs() == []
-    assert list(tmp_path.iterdir()) == [folder]
