@@ -6,7 +6,8 @@ import pytest
 from sweep.engine import LocalEngine, TrainersLostError, open_engine, ray_cluster
 from sweep.engine.local import shared_rows
 from sweep.engine.placement import Placement
-from sweep.engine.ray_cluster import ActorFailedError, ActorLostError, RayEngine, Trainer
+from sweep.engine.ray_calls import ActorFailedError, ActorLostError
+from sweep.engine.ray_cluster import RayEngine, Trainer
 from sweep.environment import environment
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.timings import Timings

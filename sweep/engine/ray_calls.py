@@ -1,0 +1,147 @@
+"""The few calls of Ray that the engine makes; tests put a double in their place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+from sweep.errors import StoreUnreachableError, SweepError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INSTALL = "pip install 'sweep[ray]'"
+GLANCE_SECONDS = 2.0
+"""How long to wait for answers before the head is looked at."""
+
+
+class ActorLostError(Exception):
+    """An actor is gone, with its process or its machine."""
+
+
+class ActorFailedError(Exception):
+    """A call of an actor raised; the message is what, in a line."""
+
+
+class RayCluster:
+    """A `Cluster` that is one; this process must be on a machine of it.
+
+    Parameters
+    ----------
+    address : `auto` for the one that this machine is part of, HOST:PORT of its head, or `local` for
+        one that is begun on this machine, with so many `cores`, and ends with this process.
+    trainer : the class of the actors.
+
+    Raises
+    ------
+    SweepError
+        Ray is not installed, or refuses the address.
+    StoreUnreachableError
+        There is no cluster.
+    """
+
+    def __init__(self, address: str, trainer: type, *, cores: int) -> None:
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # Ray prints news on stdout
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            import ray
+        except ImportError as error:
+            raise SweepError(f"--ray needs Ray, which is not installed: {INSTALL}") from error
+        self._ray: Any = ray
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            _connect(self._ray, address, cores)
+        self.address: str = ray.get_runtime_context().gcs_address
+        actor = self._ray.remote(trainer)
+        self._trainer = actor.options(num_cpus=1, scheduling_strategy="SPREAD")
+
+    def put(self, value: object) -> Any:
+        """Put a value where every machine can read it; return a reference."""
+        return self._ray.put(value)
+
+    def spawn(self, rows: Any, lanes: int) -> Any:
+        """Ask for an actor on a core of its own, wherever and whenever one is free."""
+        return self._trainer.remote(rows, lanes)
+
+    def call(self, actor: Any, method: str, *arguments: object) -> Any:
+        """Let an actor do something after all it was asked before; return a reference."""
+        return getattr(actor, method).remote(*arguments)
+
+    def ready(self, references: Sequence[Any], seconds: float) -> list[Any]:
+        """Wait for one that has a value or an error; return all that have without waiting."""
+        wanted = 1 if seconds else len(references)
+        done, _ = self._ray.wait(list(references), num_returns=wanted, timeout=seconds)
+        return list(done)
+
+    def get(self, references: Sequence[Any], seconds: float) -> list[Any]:
+        """Return the values; TimeoutError, ActorLostError or ActorFailedError."""
+        errors = self._ray.exceptions
+        try:
+            return list(self._ray.get(list(references), timeout=seconds))
+        except errors.GetTimeoutError as error:
+            raise TimeoutError from error
+        except errors.RayTaskError as error:
+            if isinstance(error.cause, errors.RayError):  # what it was to work on is lost
+                raise ActorLostError(str(error)) from error
+            raise ActorFailedError(f"{type(error.cause).__name__}: {error.cause}") from error
+        except errors.ActorDiedError as error:
+            if "creation task" in str(error):
+                raise ActorFailedError(str(error).strip().splitlines()[-1]) from error
+            raise ActorLostError(str(error)) from error
+        except errors.RayError as error:
+            raise ActorLostError(str(error)) from error
+
+    def kill(self, actor: Any) -> None:
+        """End an actor at once."""
+        self._ray.kill(actor)
+
+    def cores(self) -> int:
+        """Return how many cores the cluster has now."""
+        return int(self._ray.cluster_resources().get("CPU", 0))
+
+    def is_alive(self) -> bool:
+        """Whether the head answers."""
+        return _answers(self.address)
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        if self._ours:
+            self._ray.shutdown()
+
+
+def _connect(ray: Any, address: str, cores: int) -> None:
+    """Join a cluster, or begin one; the handlers of signals stay as they are."""
+    if ":" in address and not _answers(address):
+        raise StoreUnreachableError(f"no Ray cluster answers at {address}; is its head up?")
+    own = {"num_cpus": cores, "include_dashboard": False}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ray.init(
+            address,
+            log_to_driver=False,
+            logging_level="ERROR",
+            **(own if address == "local" else {}),
+        )
+    except ConnectionError as error:
+        raise StoreUnreachableError(
+            f"no Ray cluster at {address}: {str(error).splitlines()[0]}; begin one with `ray start "
+            "--head`, or give --ray local"
+        ) from error
+    except (RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise SweepError(f"--ray {address}: {str(error).strip().splitlines()[0]}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=GLANCE_SECONDS):
+            return True
+    except (OSError, ValueError):
+        return False
