@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import StoreUnreachableError, SweepError
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'sweep[ray]'"
 GLANCE_SECONDS = 2.0
-"""How long to wait for answers before the head is looked at."""
+"""How long to wait for answers at a time, and between two looks at the head."""
+LAST_SECONDS = 45.0
+"""So long after the head was seen last this process ends, if it has not; Ray ends it after 60."""
+STDERR = 2
 
 
 class ActorLostError(Exception):
@@ -24,6 +29,14 @@ class ActorLostError(Exception):
 
 class ActorFailedError(Exception):
     """A call of an actor raised; the message is what, in a line."""
+
+
+def head_is_gone(address: str) -> str:
+    """Return what to say of it."""
+    return (
+        f"the head of the Ray cluster at {address} does not answer; when it is back, run the same "
+        "command again"
+    )
 
 
 class RayCluster:
@@ -55,6 +68,8 @@ class RayCluster:
         if self._ours:
             _connect(self._ray, address, cores)
         self.address: str = ray.get_runtime_context().gcs_address
+        self._away, self._closed = 0.0, threading.Event()
+        threading.Thread(target=self._watch, name="ray-head", daemon=True).start()
         actor = self._ray.remote(trainer)
         self._trainer = actor.options(num_cpus=1, scheduling_strategy="SPREAD")
 
@@ -96,18 +111,34 @@ class RayCluster:
 
     def kill(self, actor: Any) -> None:
         """End an actor at once."""
-        self._ray.kill(actor)
+        if not self._away:  # else the call hangs, and the actors end with the head
+            self._ray.kill(actor)
 
     def cores(self) -> int:
         """Return how many cores the cluster has now."""
         return int(self._ray.cluster_resources().get("CPU", 0))
 
-    def is_alive(self) -> bool:
-        """Whether the head answers."""
-        return _answers(self.address)
+    def away(self) -> float:
+        """Return for how many seconds the head has not answered; 0 where it does."""
+        return self._away
+
+    def _watch(self) -> None:
+        """Look at the head, and end the process before Ray does, where a call of it hangs."""
+        answered = time.monotonic()
+        while not self._closed.wait(GLANCE_SECONDS):
+            now = time.monotonic()
+            answered = now if _answers(self.address) else answered
+            self._away = now - answered
+            if self._away >= LAST_SECONDS and not self._closed.is_set():
+                with suppress(OSError):
+                    os.write(STDERR, f"\nsweep: error: {head_is_gone(self.address)}\n".encode())
+                os._exit(StoreUnreachableError.exit_code)
 
     def close(self) -> None:
         """Leave the cluster."""
+        if self._away and self._ours:  # leaving hangs, too: `_watch` ends it
+            return
+        self._closed.set()
         if self._ours:
             self._ray.shutdown()
 

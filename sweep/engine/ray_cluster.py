@@ -33,6 +33,7 @@ from sweep.engine.ray_calls import (
     ActorFailedError,
     ActorLostError,
     RayCluster,
+    head_is_gone,
 )
 from sweep.environment import BLAS_THREADS, differences, environment
 from sweep.errors import StoreUnreachableError, SweepError
@@ -203,7 +204,6 @@ class RayEngine:
         self._calls: list[tuple[Actor, Any]] = []
         self._environments: dict[str, Environment] = {}
         self._offered, self._hiring = "", 0.0
-        self._looked, self._away = clock(), 0.0
         self._furthest, self._losses = first_pass, 0
 
     def __enter__(self) -> Self:
@@ -243,9 +243,10 @@ class RayEngine:
 
     def states(self, keys: Iterable[Hashable]) -> dict[Hashable, LaneState]:
         """Return what trainings carry between two passes, for `restore`."""
-        self._place()
         asked: defaultdict[Actor, list[Member]] = defaultdict(list)
         members = [self._placement.members[key] for key in keys]
+        if any(member.actor is None for member in members):
+            self._place()  # only then: what has had its last epoch cannot be moved
         for member in members:
             assert member.actor is not None  # noqa: S101 - it has its place
             asked[member.actor].append(member)
@@ -420,8 +421,8 @@ class RayEngine:
         if cores > wanted:
             slots = min(MAX_SLOTS, cores * default_lanes(self._rows.classes, cores * lanes))
             self._noted(
-                f"{cores} cores, but no more than {wanted} panels to train: a new study with "
-                f"--slots {slots} would use them all"
+                f"{cores} cores, and {wanted} panels to train now: more cores gain nothing; a new "
+                f"study with --slots {slots} would use them all"
             )
 
     def _ask(self, actor: Actor, method: str, *arguments: object) -> None:
@@ -480,19 +481,8 @@ class RayEngine:
 
     def _patrol(self) -> None:
         """Raise where the head has been away for long: Ray itself would end this process."""
-        now = self._clock()
-        if now < self._looked + GLANCE_SECONDS:
-            return
-        self._looked = now
-        if self._cluster.is_alive():
-            self._away = 0.0
-        elif not self._away:
-            self._away = now
-        elif now - self._away >= HEAD_SECONDS:
-            raise StoreUnreachableError(
-                f"the head of the Ray cluster at {self._cluster.address} does not answer; "
-                "when it is back, run the same command again"
-            )
+        if self._cluster.away() >= HEAD_SECONDS:
+            raise StoreUnreachableError(head_is_gone(self._cluster.address))
 
 
 def _stacked(states: Sequence[LaneState]) -> tuple[Floats, Floats]:

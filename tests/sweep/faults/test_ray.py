@@ -58,11 +58,17 @@ def command(data):
 
 
 @pytest.fixture(scope="module")
-def expected(command, tmp_path_factory):
-    """Return what the study comes to on this machine, without Ray."""
+def local_folder(command, tmp_path_factory):
+    """Return a folder in which the study has run on this machine, without Ray."""
     folder = tmp_path_factory.mktemp("local")
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return all_of(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(local_folder):
+    """Return what the study comes to."""
+    return all_of(local_folder)
 
 
 def all_of(folder):
@@ -169,32 +175,34 @@ def test_a_killed_driver_goes_on_and_so_does_a_study_that_moves(command, expecte
     assert all_of(tmp_path) == expected
 
 
-def test_a_head_that_is_gone_ends_the_study_with_75(command, expected, tmp_path):
-    with cluster(1) as begun, running(command, tmp_path, begun) as process:
+def test_a_head_that_is_gone_ends_the_study_with_75(command, tmp_path):
+    longer = [*command, "--epochs", "400", "--pruner", "none"]
+    with cluster(1) as begun, running(longer, tmp_path, begun) as process:
         os.kill(begun.head_node.all_processes["gcs_server"][0].process.pid, signal.SIGKILL)
         finish(process, tmp_path, code=75)
         assert "head" in said(tmp_path)
-    with cluster(1) as begun:
-        done = subprocess.run(
-            [*command, "--ray", begun.address],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        again = subprocess.run(
-            [*SWEEP, "reproduce", "s", "--ray", begun.address],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "bit for bit" in again.stdout, again.stderr
-        local, far = tmp_path / "local", tmp_path
-        shutil.copytree(far / "mlruns", local / "mlruns")
-        for folder, more in ((local, []), (far, ["--ray", begun.address])):
-            confirm = [*SWEEP, "confirm", "s", "--top", "2", "--seeds", "2", "--json", *more]
-            (folder / "confirmed").write_bytes(subprocess.check_output(confirm, cwd=folder))
-    assert (local / "confirmed").read_text() == (far / "confirmed").read_text()
-    assert all_of(tmp_path) == expected
+    with cluster(1) as begun, running(longer, tmp_path, begun) as process:
+        process.send_signal(signal.SIGINT)
+        finish(process, tmp_path, code=130)
+    assert "begin anew" not in said(tmp_path)
+
+
+def test_trials_are_reproduced_and_confirmed_to_the_same_bits(expected, local_folder, tmp_path):
+    answers = []
+    with cluster(2) as begun:
+        for name, options in (("local", []), ("far", ["--ray", begun.address])):
+            folder = tmp_path / name
+            shutil.copytree(local_folder / "mlruns", folder / "mlruns")
+            for command in ("reproduce s", "confirm s --top 2 --seeds 2 --json"):
+                done = subprocess.run(
+                    [*SWEEP, *command.split(), *options],
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert done.returncode == 0, done.stderr
+                answers.append(done.stdout)
+    assert "bit for bit" in answers[0]
+    assert answers[:2] == answers[2:]
+    assert all_of(tmp_path / "far") == expected
