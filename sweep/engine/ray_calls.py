@@ -130,9 +130,7 @@ class RayCluster:
             answered = now if _answers(self.address) else answered
             self._away = now - answered
             if self._away >= LAST_SECONDS and not self._closed.is_set():
-                with suppress(OSError):
-                    os.write(STDERR, f"\nsweep: error: {head_is_gone(self.address)}\n".encode())
-                os._exit(StoreUnreachableError.exit_code)
+                _end(self.address)
 
     def close(self) -> None:
         """Leave the cluster."""
@@ -149,6 +147,9 @@ def _connect(ray: Any, address: str, cores: int) -> None:
         raise StoreUnreachableError(f"no Ray cluster answers at {address}; is its head up?")
     own = {"num_cpus": cores, "include_dashboard": False}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangs = threading.Timer(LAST_SECONDS, _end, [address])  # `auto` may find one that is gone
+    hangs.daemon = True
+    hangs.start()
     try:
         ray.init(
             address,
@@ -158,15 +159,23 @@ def _connect(ray: Any, address: str, cores: int) -> None:
         )
     except ConnectionError as error:
         raise StoreUnreachableError(
-            f"no Ray cluster at {address}: {str(error).splitlines()[0]}; begin one with `ray start "
-            "--head`, or give --ray local"
+            f"no Ray cluster at {address}, or it has another token: {str(error).splitlines()[0]}; "
+            "begin one with `ray start --head`, or give --ray local"
         ) from error
     except (RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise SweepError(f"--ray {address}: {str(error).strip().splitlines()[0]}") from error
     finally:
+        hangs.cancel()
         if threading.current_thread() is threading.main_thread():
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+
+
+def _end(address: str) -> None:
+    """End the process as a `StoreUnreachableError` does, from beside a call that hangs."""
+    with suppress(OSError):
+        os.write(STDERR, f"\nsweep: error: {head_is_gone(address)}\n".encode())
+    os._exit(StoreUnreachableError.exit_code)
 
 
 def _answers(address: str) -> bool:
