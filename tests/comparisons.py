@@ -1,8 +1,9 @@
-"""Comparisons made by hand, of studies that nobody trained."""
+"""Comparisons and confirmations made by hand, of studies that nobody trained."""
 
+import math
 from dataclasses import replace
 
-from sweep.analysis import Answers, Comparison, Difference, Search
+from sweep.analysis import Answers, Comparison, Confirmation, Confirmed, Difference, Search
 from sweep.statistics import Outputs, PairedDifference, Share, best_of
 
 OUTPUTS = Outputs(name="softmax", right=[0, 70], wrong=[30, 0], calibration_error=0.2)
@@ -70,5 +71,19 @@ def comparison(studies, differences, **changes):
         answers=studies,
         differences=differences,
         caveats=["a caveat"],
+    )
+    return replace(plain, **changes)
+
+
+def confirmation(*trials, baseline=(0.5, 0.5), **changes):
+    """Return a confirmation of trials: number, value in the search, values on fresh seeds."""
+    plain = Confirmation(
+        metric="val/accuracy",
+        direction="maximize",
+        epochs=2,
+        seeds=list(range(1, 1 + len(baseline))),
+        finished=4,
+        trials=[Confirmed(trial=n, search=value, values=list(seen)) for n, value, seen in trials],
+        baseline=Confirmed(trial=None, search=math.nan, values=list(baseline)),
     )
     return replace(plain, **changes)

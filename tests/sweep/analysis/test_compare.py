@@ -1,8 +1,8 @@
 import json
-import math
 from dataclasses import replace
 from itertools import count
 
+import comparisons
 import numpy as np
 import pytest
 from doubles import NoStore
@@ -17,7 +17,6 @@ from sweep.analysis.compare import (
     log_comparison,
     stored_comparison,
 )
-from sweep.analysis.confirm import Confirmation, Confirmed
 from sweep.analysis.runs import pending_files
 from sweep.analysis.selection import fetch_classifier, selected_trial
 from sweep.analysis.test_set import evaluate_on_test_rows
@@ -92,17 +91,8 @@ def comparison(studies, source):
     return compare_studies(studies, source, NO_STORE)
 
 
-def confirm(study, trial, values, *, metric="val/accuracy", baseline=(0.5, 0.5, 0.5)):
-    confirmed = Confirmed(trial=trial, search=0.9, values=list(values))
-    confirmation = Confirmation(
-        metric=metric,
-        direction="maximize",
-        epochs=2,
-        seeds=list(range(len(values))),
-        finished=3,
-        trials=[confirmed],
-        baseline=Confirmed(trial=None, search=math.nan, values=list(baseline)),
-    )
+def confirm(study, trial, values):
+    confirmation = comparisons.confirmation((trial, 0.9, values), baseline=(0.5,) * len(values))
     study.set_attribute(CONFIRMATION, confirmation.record())
     return confirmation
 
@@ -428,12 +418,5 @@ def test_the_noise_of_a_loss_says_nothing_of_accuracies(caveats_of):
 
 
 def made_up(baseline, metric="val/accuracy"):
-    return Confirmation(
-        metric=metric,
-        direction="maximize",
-        epochs=6,
-        seeds=list(range(len(baseline))),
-        finished=3,
-        trials=[Confirmed(trial=0, search=0.5, values=[0.5] * len(baseline))],
-        baseline=Confirmed(trial=None, search=math.nan, values=baseline),
-    )
+    values = [0.5] * len(baseline)
+    return comparisons.confirmation((0, 0.5, values), baseline=baseline, metric=metric)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,25 +27,13 @@ def golden():
 
 
 @pytest.fixture
-def recorded_study(in_workspace, make_config, make_trial):
+def recorded_study(in_workspace, make_config, make_trial, put_on_record):
     """Enter a folder with a study whose four trials were written down, not trained."""
-    from sweep.config import DataConfig
-    from sweep.search.record import begin_study
     from sweep.search.storage import open_storage
-    from sweep.search.trials import Status
 
-    data = DataConfig(
-        source="digits",
-        directory=None,
-        name="digits",
-        val_size=300,
-        split_seed=0,
-        data_digest="d" * 64,
-        split_digest="5" * 64,
-    )
+    data = replace(make_config().data, source="digits", name="digits", val_size=300)
     config = make_config(study="digits-softmax", data=data, epochs=3)
-    study = begin_study(config, open_storage(in_workspace), in_workspace)
-    for trial in (
+    trials = [
         make_trial(0, [0.5, 0.7, 0.8], params={"l2": 0.1}),
         make_trial(
             1,
@@ -61,11 +50,8 @@ def recorded_study(in_workspace, make_config, make_trial):
             status="pruned",
             reason="rung 1: val/accuracy 0.1000, needed 0.6000",
         ),
-    ):
-        study.begin(trial, None)
-        if trial.status != Status.RUNNING:
-            study.end(trial)
-    return study
+    ]
+    return put_on_record(in_workspace.root, open_storage(in_workspace), config, trials)
 
 
 @pytest.fixture

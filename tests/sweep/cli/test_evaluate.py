@@ -5,10 +5,11 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import comparisons
 import numpy as np
 import pytest
 
-from sweep.analysis import Confirmation, Confirmed, Verdict
+from sweep.analysis import Verdict
 from sweep.cli.evaluate import describe, print_confirmation
 from sweep.curves import METRICS
 from sweep.search import CONFIRMING, TEST_OPENINGS, Status
@@ -69,15 +70,7 @@ def test_what_a_confirmation_says_of_odd_cases(recorded_study, capsys):
         ([(2, 0.9, [0.8, 0.6])], [0.7, 0.7], "≈ not distinguishable", "nothing better"),
         ([(2, 0.1 + 0.2, [0.3, 0.3 + 2e-9])], [0.1, 0.2], "winner", "-0.0000"),
     ):
-        confirmation = Confirmation(
-            metric="val/accuracy",
-            direction="maximize",
-            epochs=3,
-            seeds=[1, 2],
-            finished=4,
-            trials=[Confirmed(trial=n, search=s, values=values) for n, s, values in trials],
-            baseline=Confirmed(trial=None, search=math.nan, values=baseline),
-        )
+        confirmation = comparisons.confirmation(*trials, baseline=baseline, epochs=3)
         print_confirmation(recorded_study, confirmation)
         text = capsys.readouterr().out
         assert there in text

@@ -3,9 +3,9 @@ import os
 import subprocess
 import sys
 
+import comparisons
 import pytest
 
-from sweep.analysis import Confirmation, Confirmed
 from sweep.cli.inspect import EPOCHS, INTERVAL, TRAIN, trial_table
 from sweep.search import CONFIRMATION, begin_study, open_storage
 from sweep.terminal import table_width
@@ -13,14 +13,9 @@ from sweep.terminal import table_width
 
 def confirm(study, trial, search, *values):
     """Put a confirmation on record which that trial has won, with a noise floor of 0.15."""
-    confirmation = Confirmation(
-        metric="val/accuracy",
-        direction="maximize",
-        epochs=3,
-        seeds=[1, 2, 3, 4, 5],
-        finished=3,
-        trials=[Confirmed(trial=trial, search=search, values=list(values))],
-        baseline=Confirmed(trial=None, search=float("nan"), values=[0.75, 0.8, 0.85, 0.8, 0.75]),
+    baseline = [0.75, 0.8, 0.85, 0.8, 0.75]
+    confirmation = comparisons.confirmation(
+        (trial, search, values), baseline=baseline, epochs=3, finished=3
     )
     study.set_attribute(CONFIRMATION, confirmation.record())
 

@@ -62,7 +62,7 @@ def test_a_command_that_is_none_is_a_usage_error(folder, refused):
         ("rnu", "No such command 'rnu'"),
         ("run one two", "Got unexpected extra argument (two)"),
         ("list extra", "Got unexpected extra argument (extra)"),
-        ("run --trails 5", "No such option '--trails'. Did you mean '--trials'?"),
+        ("run --epcohs 5", "No such option '--epcohs'. Did you mean '--epochs'?"),
         ("run --trials", "Option '--trials' requires an argument"),
         ("run --dry-run=yes", "Option '--dry-run' does not take a value"),
         ("run --storage sqlite:///a.db", "No such option '--storage'"),

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import comparisons
 import pytest
 from doubles import NoStore
 
-from sweep.analysis import (
-    Confirmation,
-    Confirmed,
-    Edge,
-    Importance,
-    Importances,
-)
+from sweep.analysis import Edge, Importance, Importances
 from sweep.report.facts import Command, Picture, Report, StudyFacts, TrialRow, Unknown
 from sweep.search.trials import Tally
 from sweep.search_space import BASELINES
@@ -49,17 +42,11 @@ def no_store():
 def confirmation():
     """Trial 2 wins by 3 points; the report's own setting spreads by 1 point; on five seeds."""
     seeds = [0.0, 0.01, 0.02, 0.01, 0.0]
-    return Confirmation(
-        metric="val/accuracy",
-        direction="maximize",
+    return comparisons.confirmation(
+        (2, 0.9, [0.88 + seed for seed in seeds]),
+        (0, 0.8, [0.85 + seed for seed in seeds]),
+        baseline=[0.70 + seed for seed in seeds],
         epochs=6,
-        seeds=[1, 2, 3, 4, 5],
-        finished=4,
-        trials=[
-            Confirmed(trial=2, search=0.9, values=[0.88 + seed for seed in seeds]),
-            Confirmed(trial=0, search=0.8, values=[0.85 + seed for seed in seeds]),
-        ],
-        baseline=Confirmed(trial=None, search=math.nan, values=[0.70 + seed for seed in seeds]),
     )
 
 

@@ -1,9 +1,9 @@
 import math
 from dataclasses import replace
 
+import comparisons
 import pytest
 
-from sweep.analysis import Confirmation, Confirmed
 from sweep.formatting import UNKNOWN
 from sweep.report import collect, render_html, render_markdown, with_pictures
 from sweep.report.facts import (
@@ -200,18 +200,8 @@ def test_the_last_look_at_the_test_rows_counts_if_it_was_the_selected_trials(sea
 def confirm(study, *trials, spread=0.01):
     """Put a confirmation on record in which each trial came to its value, and so on."""
     seeds = [0.0, spread, 2 * spread, spread, 0.0]
-    confirmation = Confirmation(
-        metric="val/accuracy",
-        direction="maximize",
-        epochs=2,
-        seeds=[1, 2, 3, 4, 5],
-        finished=4,
-        trials=[
-            Confirmed(trial=number, search=search, values=[mean + each for each in seeds])
-            for number, search, mean in trials
-        ],
-        baseline=Confirmed(trial=None, search=math.nan, values=[0.4 + s for s in seeds]),
-    )
+    values = [(number, search, [mean + s for s in seeds]) for number, search, mean in trials]
+    confirmation = comparisons.confirmation(*values, baseline=[0.4 + s for s in seeds])
     study.set_attribute(CONFIRMATION, confirmation.record())
     return confirmation
 
