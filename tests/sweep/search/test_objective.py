@@ -170,18 +170,21 @@ def trials(make_trial):
         make_trial(2, [0.5], status="failed"),
         make_trial(3, [], status="failed"),
         make_trial(4, [0.2, 0.3], status="running"),
+        make_trial(5, [0.9], status="pruned"),
     ]
 
 
 def test_trials_are_shown_as_they_ended(make_config, make_trial):
     given = trials(make_trial)
     shown = as_optuna(make_config(), given)
-    states = ["COMPLETE", "PRUNED", "FAIL", "FAIL", "RUNNING"]
+    states = ["COMPLETE", "PRUNED", "FAIL", "FAIL", "RUNNING", "PRUNED"]
     assert [trial.state for trial in shown] == [TrialState[name] for name in states]
-    assert [trial.value for trial in shown] == [0.4, None, None, None, None]
+    assert [trial.value for trial in shown] == [0.4, None, None, None, None, None]
     assert shown[1].intermediate_values == {1: 0.3, 2: 0.1}
     assert [trial.params for trial in shown] == [trial.params for trial in given]
     assert shown[0].datetime_start.timestamp() == given[0].began / 1000
+    assert shown[0].distributions["l2"] == make_config().space.axes["l2"].distribution()
+    assert shown[0].duration.total_seconds() == pytest.approx(0.03)
     assert shown[4].datetime_complete is None
 
 

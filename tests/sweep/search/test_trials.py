@@ -4,8 +4,6 @@ import math
 
 import pytest
 
-from sweep.search.halving import first_rung
-from sweep.search.objective import as_optuna, at_first_rung
 from sweep.search.record import summarise
 from sweep.search.trials import Status, Tally, best_trial, complete, describe, ranked, tally
 from sweep.search_space import BASELINES
@@ -128,48 +126,3 @@ def test_a_summary_has_the_counts_and_the_best_result(make_study, trials):
 def test_a_summary_without_a_best_trial_has_nulls(make_study, trials):
     summary = summarise(make_study(trials=trials(ended(0.9, status="pruned"))))
     assert [summary[key] for key in ("best_trial", "val/accuracy", "val/loss")] == [None] * 3
-
-
-# As Optuna's own
-
-
-def test_what_is_said_of_the_space_takes_the_value_at_the_first_rung(make_config, trials):
-    config = make_config(epochs=50)
-    assert first_rung(config) == 2
-    four = trials(
-        {"values": [0.1, 0.2, 0.9]},
-        {"values": [0.5, 0.6], "status": "pruned"},
-        {"values": [0.9], "status": "pruned"},
-        {"values": [0.3, 0.4], "status": "running"},
-    )
-    there = at_first_rung(config, four)
-    assert [(trial.number, trial.value) for trial in there] == [(0, 0.2), (1, 0.6), (3, 0.4)]
-    assert all(trial.state.name == "COMPLETE" for trial in there)
-    losses = at_first_rung(make_config(epochs=50, objective="val-loss"), four)
-    assert losses[0].value == 0.8
-
-
-def test_without_pruning_the_last_epoch_counts(make_config):
-    assert first_rung(make_config(pruner="none")) == 6
-    assert first_rung(make_config(epochs=1)) == 1
-
-
-def test_a_trial_is_given_to_optuna_as_it_ended(make_config, trials):
-    four = trials(
-        {"values": [0.1, 0.2]},
-        {"values": [0.5], "status": "pruned"},
-        {"values": [], "status": "failed"},
-        {"values": [0.3], "status": "running"},
-    )
-    told = as_optuna(make_config(), four)
-    assert [(t.state.name, t.value) for t in told] == [
-        ("COMPLETE", 0.2),
-        ("PRUNED", None),
-        ("FAIL", None),
-        ("RUNNING", None),
-    ]
-    assert told[0].intermediate_values == {1: 0.1, 2: 0.2}
-    assert told[0].params == four[0].params
-    assert told[0].distributions["l2"] == make_config().space.axes["l2"].distribution()
-    assert told[3].datetime_complete is None
-    assert told[0].duration.total_seconds() == pytest.approx(0.02)
