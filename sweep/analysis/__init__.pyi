@@ -24,6 +24,7 @@ from .plan import Plan as Plan
 from .plan import plan_study as plan_study
 from .reproduce import Verdict as Verdict
 from .reproduce import reproduce_trial as reproduce_trial
+from .runs import draw_pending as draw_pending
 from .runs import pending_files as pending_files
 from .runs import send_kept_runs as send_kept_runs
 from .runs import trial_key as trial_key

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sweep.config import StudyConfig
     from sweep.data import Prepared
     from sweep.search import StudyRecord
-    from sweep.tracking import BackgroundMirror, Mirror
+    from sweep.tracking import AnyMirror, BackgroundMirror, Mirror
 
 
 SUFFIX = "-in-full"
@@ -113,8 +113,27 @@ def training_state(
     )
 
 
-def draw_pending(state: RunState, warned: Callable[[str], None] = lambda _: None) -> RunState:
-    """Draw what waits to be drawn of a run's files; return its state, with a tag where that fails.
+def draw_there(_: object, files: Path) -> str:
+    """Draw what waits to be drawn of a run's files; return what went wrong.
+
+    Raises
+    ------
+    StoreUnreachableError
+        The disk is full; what waits, waits on.
+
+    """
+    try:
+        return draw_files(files)
+    except OSError as error:
+        raise StoreUnreachableError(
+            f"{files}: cannot be written: {with_room(str(error.strerror), files)}"
+        ) from error
+
+
+def draw_pending(
+    state: RunState, mirror: AnyMirror, warned: Callable[[str], None] = lambda _: None
+) -> RunState:
+    """Draw what waits of a run, in the mirror's process; return its state, tagged where that fails.
 
     Raises
     ------
@@ -124,12 +143,7 @@ def draw_pending(state: RunState, warned: Callable[[str], None] = lambda _: None
     """
     if state.files is None or not state.final:
         return state
-    try:
-        trouble = draw_files(state.files)
-    except OSError as error:
-        raise StoreUnreachableError(
-            f"{state.files}: cannot be written: {with_room(str(error.strerror), state.files)}"
-        ) from error
+    trouble = mirror.call(draw_there, state.files.absolute())
     if not trouble:
         return state
     warned(f"{state.name}: not all of its files: {trouble}")

@@ -176,7 +176,7 @@ def _search(
         finished = set() if mirror.is_new else mirror.finished_keys(**study.tags)
         shown = "" if mirror.is_new else mirror.call(study_figures, study.tags)
     introduce = partial(_introduce, study, data, mirror)
-    prepare = partial(draw_pending, warned=listener.warned)
+    prepare = partial(draw_pending, mirror=mirror, warned=listener.warned)
     with BackgroundMirror(mirror, listener.warned, first=introduce, prepare=prepare) as background:
         trials_mirror = StudyMirror(study, data, background)
         checkpoints = Checkpoints(
@@ -256,7 +256,7 @@ def sync_study(
             files = kept_files(study, "confirm")
             missing.append(confirmation_state(study, confirmation, files))
         for state in (whole, *missing):
-            mirror.update(state)
+            mirror.update(draw_pending(state, mirror))
         kept = send_kept_runs(study, mirror)
         _register_champion(study, mirror, warned)
     return len(missing) + kept
@@ -276,7 +276,7 @@ def _register_champion(
 def recorded_states(study: StudyRecord, data: Prepared | None = None) -> list[RunState]:
     """Return what MLflow is to know of a study that does not run: its own run comes first.
 
-    What waits to be drawn is drawn. Without the rows, all but the runs' inputs.
+    Without the rows, all but the runs' inputs.
     """
     trials = study.trials()
     note = study_note(study, trials, find_selected(study), grounds(study))
@@ -284,7 +284,7 @@ def recorded_states(study: StudyRecord, data: Prepared | None = None) -> list[Ru
     ended = [trial for trial in trials if trial.status != Status.RUNNING]
     return [
         study_state(study, trials, data, note=note, status=status),
-        *(draw_pending(trial_state(study, trial, data)) for trial in ended),
+        *(trial_state(study, trial, data) for trial in ended),
         *in_full_states(study, data),
     ]
 
@@ -303,7 +303,6 @@ def draw_overview(study: StudyRecord, shown: str, listener: Listener) -> str:
 
     `shown` tells of which it has them; return of which it will.
     """
-    from sweep.plots import DRAWING
     from sweep.tracking import write_figure
 
     trials, selected, ranking = study.trials(), find_selected(study), record_importances(study)
@@ -315,9 +314,8 @@ def draw_overview(study: StudyRecord, shown: str, listener: Listener) -> str:
         return figures
     folder = study.workspace.pending(study.name) / "study"
     try:
-        with DRAWING:
-            for name, figure in overview_figures(study.config, trials, selected, ranking).items():
-                write_figure(folder / "figures" / f"{name}.png", figure)
+        for name, figure in overview_figures(study.config, trials, selected, ranking).items():
+            write_figure(folder / "figures" / f"{name}.png", figure)
     except OSError as error:  # the study is done all the same
         listener.warned(
             f"{folder}: cannot be written: {with_room(str(error.strerror), folder)}; not all "

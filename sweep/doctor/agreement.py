@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweep.analysis import (
+    draw_pending,
     pending_files,
     recorded_states,
     send_kept_runs,
@@ -183,7 +184,7 @@ def repair(study: StudyRecord, tracking_uri: str | None = None) -> Repaired:
                 tracker.client.delete_run(run)
         mirror = Mirror(tracker)
         for state in recorded_states(study, data):
-            mirror.update(state)
+            mirror.update(draw_pending(state, mirror))
         send_kept_runs(study, mirror)
     return Repaired(len(results) or len(waiting), tuple(sorted(replaced)))
 

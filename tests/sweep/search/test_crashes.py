@@ -53,7 +53,7 @@ class AtOnce:
 
     def update(self, states):
         for state in states:
-            self._mirror.update(draw_pending(state))
+            self._mirror.update(draw_pending(state, self._mirror))
 
 
 class EveryOtherPass(Checkpoints):
