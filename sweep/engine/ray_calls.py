@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INSTALL = "pip install 'sweep[ray]'"
-GLANCE_SECONDS = 2.0
+POLL_SECONDS = 2.0
 """How long to wait for answers at a time, and between two looks at the head."""
 LAST_SECONDS = 45.0
 """So long after the head was seen last this process ends, if it has not; Ray ends it after 60."""
@@ -125,7 +125,7 @@ class RayCluster:
     def _watch(self) -> None:
         """Look at the head, and end the process before Ray does, where a call of it hangs."""
         answered = time.monotonic()
-        while not self._closed.wait(GLANCE_SECONDS):
+        while not self._closed.wait(POLL_SECONDS):
             now = time.monotonic()
             answered = now if _answers(self.address) else answered
             self._away = now - answered
@@ -181,7 +181,7 @@ def _end(address: str) -> None:
 def _answers(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=GLANCE_SECONDS):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=POLL_SECONDS):
             return True
     except (OSError, ValueError):
         return False

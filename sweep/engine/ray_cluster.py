@@ -28,8 +28,8 @@ from sweep.engine.local import (
 from sweep.engine.placement import Actor, Placement
 from sweep.engine.protocol import TrainersLostError
 from sweep.engine.ray_calls import (
-    GLANCE_SECONDS,
     INSTALL,
+    POLL_SECONDS,
     ActorFailedError,
     ActorLostError,
     RayCluster,
@@ -59,7 +59,7 @@ HEAD_SECONDS = 30.0
 """So long the head may be away. Ray itself ends the process without a word after 60."""
 START_SECONDS = 20.0
 """Within which an actor is ready where a core is free."""
-PATIENCE_SECONDS = 600.0
+FREE_CORE_SECONDS = 600.0
 """How long a cluster may have no free core at all."""
 MOST_LOSSES = 5
 """In a row, before a pass is reached that was not before; then it is no accident."""
@@ -203,7 +203,7 @@ class RayEngine:
         self._placement = Placement(lanes)
         self._calls: list[tuple[Actor, Any]] = []
         self._environments: dict[str, Environment] = {}
-        self._offered, self._hiring = "", 0.0
+        self._offered, self._waited = "", 0.0
         self._furthest, self._losses = first_pass, 0
 
     def __enter__(self) -> Self:
@@ -224,7 +224,7 @@ class RayEngine:
     def environment(self) -> Environment:
         """What a training's bits depend on besides itself, on all machines that took part."""
         if not self._environments:
-            self._hire(1)
+            self._get_actors(1)
         every = list(self._environments.values())
         names = dict.fromkeys(name for each in every for name in each)
         return {name: "; ".join(sorted({e.get(name, "unknown") for e in every})) for name in names}
@@ -268,7 +268,7 @@ class RayEngine:
 
     def run_pass(self) -> Results:
         """Train and evaluate each training for one epoch."""
-        began, before = time.perf_counter(), self._hiring
+        began, before = time.perf_counter(), self._waited
         self._place()
         busy = list(dict.fromkeys(one.actor for one in self._placement.panels if one.actor))
         for actor in busy:
@@ -289,7 +289,7 @@ class RayEngine:
                 self._placement.remove(key)
         self.operations += len(results) * self._operations
         self.lanes_agree = self.lanes_agree and all(each.lanes_agree for each in answers)
-        self._account(time.perf_counter() - began - (self._hiring - before), answers)
+        self._account(time.perf_counter() - began - (self._waited - before), answers)
         return results
 
     def _read(self, answer: Answer) -> Iterable[tuple[int, EpochResult | DivergedError]]:
@@ -325,8 +325,8 @@ class RayEngine:
             return
         began = time.perf_counter()
         with self.timings.part("cluster"):
-            self._hire(len(placement.panels))
-        self._hiring += time.perf_counter() - began
+            self._get_actors(len(placement.panels))
+        self._waited += time.perf_counter() - began
         placement.deal(self._actors, may_move=free)
         for actor, goal, members in placement.moves():
             trainings = {member.number: member.training for member in members}
@@ -342,7 +342,7 @@ class RayEngine:
 
     # Actors
 
-    def _hire(self, wanted: int) -> None:
+    def _get_actors(self, wanted: int) -> None:
         """Ask for as many actors as are wanted, and take in those that are there.
 
         Wait for those that have a core, not for cores that others hold; for the first one, long.
@@ -354,7 +354,7 @@ class RayEngine:
             for _ in range(wanted - len(self._actors) - len(self._coming)):
                 handle, asked = self._cluster.spawn(self._reference, self._lanes), True
                 self._coming.append(Actor(handle, self._cluster.call(handle, "about")))
-            self._welcome(0.5 if asked or not self._actors else 0)
+            self._take_in_ready(0.5 if asked or not self._actors else 0)
             waited = self._clock() - began
             if self._actors and (
                 not (asked and self._coming)
@@ -362,23 +362,23 @@ class RayEngine:
                 or len(self._actors) >= self._cluster.cores()
             ):
                 return self._report(wanted)
-            self._patrol()
+            self._check_head()
             if self._stopped():
                 raise TrainersLostError("stopped while no core of the Ray cluster was free")
             if not self._actors and waited > START_SECONDS and not told:
                 told = True
                 self._noted(
                     f"no core of the Ray cluster at {self._cluster.address} is free; "
-                    f"waiting up to {PATIENCE_SECONDS:.0f} s for one"
+                    f"waiting up to {FREE_CORE_SECONDS:.0f} s for one"
                 )
-            if waited > PATIENCE_SECONDS:
+            if waited > FREE_CORE_SECONDS:
                 raise StoreUnreachableError(
                     f"no core of the Ray cluster at {self._cluster.address} was free for "
-                    f"{PATIENCE_SECONDS:.0f} s; look at `ray status`, then run the same command "
+                    f"{FREE_CORE_SECONDS:.0f} s; look at `ray status`, then run the same command "
                     "again"
                 )
 
-    def _welcome(self, seconds: float) -> None:
+    def _take_in_ready(self, seconds: float) -> None:
         """Take in the actors that have come."""
         if not self._coming:
             return
@@ -386,7 +386,7 @@ class RayEngine:
         for actor in [actor for actor in self._coming if actor.about in ready]:
             self._coming.remove(actor)
             try:
-                ((actor.machine, there),) = self._cluster.get([actor.about], GLANCE_SECONDS)
+                ((actor.machine, there),) = self._cluster.get([actor.about], POLL_SECONDS)
             except (ActorLostError, TimeoutError):
                 self._cluster.kill(actor.handle)
                 continue
@@ -432,24 +432,24 @@ class RayEngine:
         """Wait until all that was asked is done; return the last answer of each actor."""
         calls, self._calls = self._calls, []
         while True:
-            self._patrol()
+            self._check_head()
             try:
-                values = self._cluster.get([reference for _, reference in calls], GLANCE_SECONDS)
+                values = self._cluster.get([reference for _, reference in calls], POLL_SECONDS)
             except TimeoutError:
                 continue
             except (ActorLostError, ActorFailedError):
-                self._blame(calls)
+                self._find_failed(calls)
             else:
                 return {actor: value for (actor, _), value in zip(calls, values, strict=True)}
 
-    def _blame(self, calls: Iterable[tuple[Actor, Any]]) -> None:
+    def _find_failed(self, calls: Iterable[tuple[Actor, Any]]) -> None:
         """Find out who failed, and go on with the others."""
         lost: list[Actor] = []
         for actor, reference in calls:
             while actor not in lost:
-                self._patrol()
+                self._check_head()
                 try:
-                    self._cluster.get([reference], GLANCE_SECONDS)
+                    self._cluster.get([reference], POLL_SECONDS)
                 except TimeoutError:
                     continue
                 except ActorLostError:
@@ -458,9 +458,9 @@ class RayEngine:
                     raise SweepError(f"machine {actor.machine}: {error}") from error
                 break
         if lost:
-            self._lose(lost)
+            self._forget_actors(lost)
 
-    def _lose(self, lost: Sequence[Actor]) -> NoReturn:
+    def _forget_actors(self, lost: Sequence[Actor]) -> NoReturn:
         names = Counter(actor.machine for actor in lost)
         for actor in lost:  # one that is only out of reach must not go on
             self._cluster.kill(actor.handle)
@@ -479,7 +479,7 @@ class RayEngine:
             )
         raise TrainersLostError(lost_them)
 
-    def _patrol(self) -> None:
+    def _check_head(self) -> None:
         """Raise where the head has been away for long: Ray itself would end this process."""
         if self._cluster.away() >= HEAD_SECONDS:
             raise StoreUnreachableError(head_is_gone(self._cluster.address))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sweep.workspace import Workspace
 
 
-GLANCE_SECONDS = 0.2
+WAIT_SECONDS = 0.2
 """`is_held` takes the lock for a moment; this is longer."""
 
 
@@ -42,7 +42,7 @@ def study_lock(workspace: Workspace, study: str) -> Iterator[None]:
     owner = path.with_suffix(".owner")
     with ExitStack() as held:
         try:
-            held.enter_context(file_lock(path, seconds=GLANCE_SECONDS))
+            held.enter_context(file_lock(path, seconds=WAIT_SECONDS))
         except TimeoutError as error:
             raise _held(study, holder(path)) from error
         except OSError as error:

@@ -19,7 +19,7 @@ from sweep.search.trials import complete, ranked
 pytestmark = pytest.mark.slow
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PATIENCE = 45_000
+TIMEOUT = 45_000
 """Milliseconds; a page that is ready sooner is not waited for."""
 SHOTS = os.environ.get("SWEEP_SCREENSHOTS")
 """A folder for a picture of what the tests saw."""
@@ -114,14 +114,14 @@ def browser():
 def opened(browser, link, name):
     """Open a page in a window that is tall enough to draw all of it; keep a picture of it."""
     page = browser.new_page(viewport={"width": 1600, "height": 4200})
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT)
     page.add_init_script(NO_ASSISTANT)
     page.goto(link)
     page.locator(".js-plotly-plot").first.wait_for()
     yield page
     if SHOTS:
         Path(SHOTS).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(SHOTS) / f"{name}.png", timeout=PATIENCE)
+        page.screenshot(path=Path(SHOTS) / f"{name}.png", timeout=TIMEOUT)
     page.close()
 
 

@@ -24,7 +24,7 @@ pytestmark = [
 ]
 TRIALS, EPOCHS = 20, 20
 SWEEP = [sys.executable, "-m", "sweep"]
-PATIENCE = 300
+TIMEOUT = 300
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -123,7 +123,7 @@ def running(command, folder, begun):
             text=True,
         )
     try:
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + TIMEOUT
         while process.poll() is None and not (
             "actors on" in said(folder) and list(folder.glob("mlruns/**/*.npz"))
         ):
@@ -140,7 +140,7 @@ def said(folder):
 
 
 def finish(process, folder, code=0):
-    process.wait(timeout=PATIENCE)
+    process.wait(timeout=TIMEOUT)
     assert process.returncode == code, said(folder)
     return process.stdout.read()
 

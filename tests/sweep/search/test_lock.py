@@ -9,8 +9,8 @@ from filelock import FileLock
 
 from sweep.errors import SweepError
 from sweep.search.lock import (
-    GLANCE_SECONDS,
     SIGNALS,
+    WAIT_SECONDS,
     InterruptedStudyError,
     Interrupts,
     is_held,
@@ -93,11 +93,11 @@ def test_who_looks_whether_a_study_is_run_keeps_nobody_from_running_it(workspace
     path = workspace.lock("one")
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        glance = threading.Timer(GLANCE_SECONDS / 4, fcntl.flock, (file, fcntl.LOCK_UN))
-        glance.start()
+        release = threading.Timer(WAIT_SECONDS / 4, fcntl.flock, (file, fcntl.LOCK_UN))
+        release.start()
         with study_lock(workspace, "one"):
             assert is_held(path)
-        glance.join()
+        release.join()
 
 
 def test_an_owner_that_cannot_be_cleared_away_hides_no_other_trouble(workspace, owner):
