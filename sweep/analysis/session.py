@@ -303,6 +303,7 @@ def draw_overview(study: StudyRecord, shown: str, listener: Listener) -> str:
 
     `shown` tells of which it has them; return of which it will.
     """
+    from sweep.plots import DRAWING
     from sweep.tracking import write_figure
 
     trials, selected, ranking = study.trials(), find_selected(study), record_importances(study)
@@ -314,8 +315,9 @@ def draw_overview(study: StudyRecord, shown: str, listener: Listener) -> str:
         return figures
     folder = study.workspace.pending(study.name) / "study"
     try:
-        for name, figure in overview_figures(study.config, trials, selected, ranking).items():
-            write_figure(folder / "figures" / f"{name}.png", figure)
+        with DRAWING:
+            for name, figure in overview_figures(study.config, trials, selected, ranking).items():
+                write_figure(folder / "figures" / f"{name}.png", figure)
     except OSError as error:  # the study is done all the same
         listener.warned(
             f"{folder}: cannot be written: {with_room(str(error.strerror), folder)}; not all "

@@ -9,6 +9,7 @@ from .study import importance_figure as importance_figure
 from .study import parallel_figure as parallel_figure
 from .study import slice_figure as slice_figure
 from .style import DPI as DPI
+from .style import DRAWING as DRAWING
 from .style import PALE as PALE
 from .style import Pixels as Pixels
 from .style import pixels_of as pixels_of

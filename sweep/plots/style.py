@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+DRAWING: Final = threading.RLock()
+"""Held by whoever draws where another thread may: matplotlib's settings are the process's."""
 
 # Okabe and Ito, "Color Universal Design": told apart by every kind of colour vision.
 BLUE: Final = "#0072B2"

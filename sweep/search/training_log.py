@@ -206,12 +206,15 @@ def draw_files(folder: Path) -> str:
         The disk is full: it waits on.
 
     """
+    from sweep.plots import DRAWING
+
     waiting, trouble = _drawing(folder), ""
     if not waiting.exists():
         return ""
     try:
         arrays = read_arrays(waiting)
-        _draw(folder, unpack(arrays), arrays)
+        with DRAWING:
+            _draw(folder, unpack(arrays), arrays)
     except Exception as error:  # a figure must not end a study
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
