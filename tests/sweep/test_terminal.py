@@ -220,9 +220,9 @@ def test_a_pipe_gets_one_plain_line_a_trial_and_a_sign_of_life(seen, clock, conf
 def test_a_terminal_gets_a_bar_with_count_best_and_time_left(seen, config, make_trial):
     written = seen(is_terminal=True)
     with watching(config, total=4, shown=True) as listener:
-        listener.trial_known(make_trial(0, [0.75] * 10))
         now = [listener.progress.get_time()]
         listener.progress.get_time = lambda: now[-1]
+        listener.trial_known(make_trial(0, [0.75] * 10))
         listener.trial_began(1)
         now.append(now[-1] + 600)
         listener.trial_ended(make_trial(1, [0.7] * 10))
