@@ -33,7 +33,7 @@ PLAIN_WIDTH = 200
 """Columns of what is piped into a file or another program, whatever the terminal around it."""
 
 
-class _Patient:
+class _Unfailing:
     """A stream that loses what it cannot write: a terminal that is gone must not end a study."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -61,7 +61,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     return Console(
-        file=cast("TextIO", _Patient(stream)) if stderr else None,
+        file=cast("TextIO", _Unfailing(stream)) if stderr else None,
         width=None if stream.isatty() else PLAIN_WIDTH,
         color_system=None if os.environ.get("NO_COLOR") else "auto",
         highlight=False,
