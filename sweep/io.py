@@ -202,11 +202,14 @@ def read_only(path: Path) -> str:
     One with a write-ahead log that nobody has open would get an empty log; it is read as it lies.
     https://www.sqlite.org/fileformat.html, offset 18: the file format's read and write version.
     """
+    if path.with_name(f"{path.name}-wal").exists():
+        return f"{path.resolve().as_uri()}?mode=ro"
+    # Only now, that nobody has it open with a log: to close a file lets go of all locks on it that
+    # this process has, SQLite's too (https://www.sqlite.org/howtocorrupt.html, 2.2).
     logged = False
     with suppress(OSError), path.open("rb") as file:  # SQLite says it better
         logged = file.read(20)[18:] == b"\2\2"
-    unopened = logged and not path.with_name(f"{path.name}-wal").exists()
-    return f"{path.resolve().as_uri()}?{'immutable=1' if unopened else 'mode=ro'}"
+    return f"{path.resolve().as_uri()}?{'immutable=1' if logged else 'mode=ro'}"
 
 
 def check_tables(path: Path, expected: str) -> None:

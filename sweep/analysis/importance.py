@@ -17,7 +17,7 @@ import numpy as np
 import optuna
 from optuna.study import StudyDirection
 
-from sweep.search import IMPORTANCES, at_first_rung, first_rung
+from sweep.search import IMPORTANCES, at_first_rung, first_rung, quiet_optuna
 from sweep.statistics import LEVEL
 
 if TYPE_CHECKING:
@@ -168,7 +168,8 @@ class _GivenTrials(optuna.Study):
 
     def __init__(self, direction: StudyDirection) -> None:
         storage = optuna.storages.InMemoryStorage()
-        storage.create_new_study([direction], "given")
+        with quiet_optuna():
+            storage.create_new_study([direction], "given")
         super().__init__("given", storage)
         self._given: list[FrozenTrial] = []
 

@@ -25,7 +25,7 @@ from sweep.analysis.runs import (
     trial_state,
 )
 from sweep.analysis.selection import find_selected, grounds, register_champion
-from sweep.engine import open_engine
+from sweep.engine import check_cluster, open_engine
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.io import with_room
 from sweep.search import (
@@ -121,6 +121,8 @@ def run_study(
         The record cannot be written; what it has is kept.
 
     """
+    if ray is not None:
+        check_cluster(ray)  # before the study is on record
     with study_lock(workspace, config.study), Interrupts().listening() as interrupts:
         with timings.part("tracking"):
             mirror.connect()  # before the study is on record

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'sweep[ray]'"
 POLL_SECONDS = 2.0
-"""How long to wait for answers at a time, and between two looks at the head."""
+"""How long to wait for answers at a time."""
+LOOK_SECONDS = 0.5
+"""Between two looks at the head and at Ray on this machine."""
 LAST_SECONDS = 45.0
 """So long after the head was seen last this process ends, if it has not; Ray ends it after 60."""
 STDERR = 2
+LAST_PORT = 65535
 
 
 class ActorLostError(Exception):
@@ -29,6 +32,34 @@ class ActorLostError(Exception):
 
 class ActorFailedError(Exception):
     """A call of an actor raised; the message is what, in a line."""
+
+
+def check_cluster(address: object) -> None:
+    """Refuse an address that can be none, and one at which nobody answers.
+
+    Raises
+    ------
+    SweepError
+        It is none, or Ray is not installed.
+    StoreUnreachableError
+        Nobody answers.
+    """
+    host, _, port = str(address).rpartition(":")
+    named = bool(host) and host.isprintable() and not set(host) & set(" /")
+    named = named and port.isdecimal() and 0 < int(port) <= LAST_PORT
+    if not (address in ("auto", "local") or (isinstance(address, str) and named)):
+        raise SweepError(
+            f"a Ray cluster is named by auto, local or HOST:PORT of its head, not {address!r}"
+        )
+    try:
+        import ray  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise SweepError(f"--ray needs Ray, which is not installed: {INSTALL}") from error
+    if named and not _answers(str(address)):
+        raise StoreUnreachableError(
+            f"no Ray cluster answers at {address}; is its head up? `ray start --head` begins one, "
+            "and --ray local needs none"
+        )
 
 
 def head_is_gone(address: str) -> str:
@@ -57,17 +88,22 @@ class RayCluster:
     """
 
     def __init__(self, address: str, trainer: type, *, cores: int) -> None:
+        check_cluster(address)
         os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # Ray prints news on stdout
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        try:
-            import ray
-        except ImportError as error:
-            raise SweepError(f"--ray needs Ray, which is not installed: {INSTALL}") from error
+        import ray
+
         self._ray: Any = ray
         self._ours = not ray.is_initialized()
         if self._ours:
             _connect(self._ray, address, cores)
         self.address: str = ray.get_runtime_context().gcs_address
+        if ":" in address and not self._ours and address != self.address:
+            raise SweepError(
+                f"this process has joined the Ray cluster at {self.address}, not {address}; "
+                "leave it with ray.shutdown() first"
+            )
+        self._raylet = _own_raylet(ray)
         self._away, self._closed = 0.0, threading.Event()
         threading.Thread(target=self._watch, name="ray-head", daemon=True).start()
         actor = self._ray.remote(trainer)
@@ -125,12 +161,14 @@ class RayCluster:
     def _watch(self) -> None:
         """Look at the head, and end the process before Ray does, where a call of it hangs."""
         answered = time.monotonic()
-        while not self._closed.wait(POLL_SECONDS):
+        while not self._closed.wait(LOOK_SECONDS):
+            if self._ours and _refuses(self._raylet) and not self._closed.is_set():
+                _end("Ray on this machine has ended; run the same command again")
             now = time.monotonic()
             answered = now if _answers(self.address) else answered
             self._away = now - answered
             if self._away >= LAST_SECONDS and not self._closed.is_set():
-                _end(self.address)
+                _end(head_is_gone(self.address))
 
     def close(self) -> None:
         """Leave the cluster."""
@@ -143,13 +181,15 @@ class RayCluster:
 
 def _connect(ray: Any, address: str, cores: int) -> None:
     """Join a cluster, or begin one; the handlers of signals stay as they are."""
-    if ":" in address and not _answers(address):
-        raise StoreUnreachableError(f"no Ray cluster answers at {address}; is its head up?")
     own = {"num_cpus": cores, "include_dashboard": False}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    hangs = threading.Timer(LAST_SECONDS, _end, [address])  # `auto` may find one that is gone
+    found = os.environ.get("RAY_ADDRESS", "")
+    where = f"{address} (RAY_ADDRESS={found})" if address == "auto" and found else address
+    silent = f"nothing that is the head of a Ray cluster answers at {where}; is its port right?"
+    hangs = threading.Timer(LAST_SECONDS, _end, [silent])  # `auto` may find one that is gone
     hangs.daemon = True
-    hangs.start()
+    if address != "local":
+        hangs.start()
     try:
         ray.init(
             address,
@@ -159,8 +199,8 @@ def _connect(ray: Any, address: str, cores: int) -> None:
         )
     except ConnectionError as error:
         raise StoreUnreachableError(
-            f"no Ray cluster at {address}, or it has another token: {str(error).splitlines()[0]}; "
-            "begin one with `ray start --head`, or give --ray local"
+            f"no Ray cluster takes this process at {where}; set RAY_AUTH_MODE=token where it has a "
+            "token, begin one with `ray start --head`, or give --ray local"
         ) from error
     except (RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise SweepError(f"--ray {address}: {str(error).strip().splitlines()[0]}") from error
@@ -171,11 +211,30 @@ def _connect(ray: Any, address: str, cores: int) -> None:
                 signal.signal(number, handler)
 
 
-def _end(address: str) -> None:
+def _own_raylet(ray: Any) -> str:
+    """Return the address of Ray's own process on this machine."""
+    node = ray.get_runtime_context().get_node_id()
+    own = next(each for each in ray.nodes() if each["NodeID"] == node)
+    return f"{own['NodeManagerAddress']}:{own['NodeManagerPort']}"
+
+
+def _end(why: str) -> None:
     """End the process as a `StoreUnreachableError` does, from beside a call that hangs."""
     with suppress(OSError):
-        os.write(STDERR, f"\nsweep: error: {head_is_gone(address)}\n".encode())
+        os.write(STDERR, f"\nsweep: error: {why}\n".encode())
     os._exit(StoreUnreachableError.exit_code)
+
+
+def _refuses(address: str) -> bool:
+    """Whether nobody listens there; one that is only slow does."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=POLL_SECONDS).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _answers(address: str) -> bool:

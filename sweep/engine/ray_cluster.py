@@ -37,6 +37,7 @@ from sweep.engine.ray_calls import (
 )
 from sweep.environment import BLAS_THREADS, differences, environment
 from sweep.errors import StoreUnreachableError, SweepError
+from sweep.formatting import counted
 from sweep_model.panels import LaneState, Panels
 from sweep_model.training import DivergedError, EpochResult, Evaluation
 
@@ -367,7 +368,7 @@ class RayEngine:
                 raise TrainersLostError("stopped while no core of the Ray cluster was free")
             if not self._actors and waited > START_SECONDS and not told:
                 told = True
-                self._noted(
+                self._warned(
                     f"no core of the Ray cluster at {self._cluster.address} is free; "
                     f"waiting up to {FREE_CORE_SECONDS:.0f} s for one"
                 )
@@ -412,17 +413,20 @@ class RayEngine:
     def _report(self, wanted: int) -> None:
         """Say what trains, where that has changed."""
         actors, machines = len(self._actors), len(self.machines)
-        offered = f"Ray cluster at {self._cluster.address}: {actors} actors on {machines} machines"
+        offered = (
+            f"Ray cluster at {self._cluster.address}: "
+            f"{counted(actors, 'actor')} on {counted(machines, 'machine')}"
+        )
         if offered == self._offered:
             return
-        self._offered = offered
+        is_first, self._offered = not self._offered, offered
         self._noted(offered)
         cores, lanes = self._cluster.cores(), self._lanes
-        if cores > wanted:
+        if is_first and cores > wanted:  # later there are fewer panels, as trials end
             slots = min(MAX_SLOTS, cores * default_lanes(self._rows.classes, cores * lanes))
             self._noted(
-                f"{cores} cores, and {wanted} panels to train now: more cores gain nothing; a new "
-                f"study with --slots {slots} would use them all"
+                f"{cores} cores, and {counted(wanted, 'panel')} to train now: more cores gain "
+                f"nothing; a new study with --slots {slots} would use them all"
             )
 
     def _ask(self, actor: Actor, method: str, *arguments: object) -> None:

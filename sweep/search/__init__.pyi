@@ -44,6 +44,7 @@ from .runner import training_of as training_of
 from .sampler import GRID_LEVELS as GRID_LEVELS
 from .storage import create_storage as create_storage
 from .storage import open_storage as open_storage
+from .storage import quiet_optuna as quiet_optuna
 from .training_log import LEARNING_RATE as LEARNING_RATE
 from .training_log import TrainingLog as TrainingLog
 from .training_log import draw_files as draw_files

@@ -19,6 +19,7 @@ from sweep.io import (
     file_lock,
     free_memory,
     make_whole,
+    read_only,
     reading,
     scratch_folder,
     with_room,
@@ -31,6 +32,28 @@ from sweep.workspace import Workspace
 
 def full(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+# Databases that are open
+
+
+def test_a_database_that_is_looked_at_keeps_the_locks_of_who_has_it_open(tmp_path):
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as held:
+        held.execute("PRAGMA journal_mode=WAL")
+        held.execute("CREATE TABLE t (x)")
+        held.commit()
+        read_only(path)
+        other = (
+            "import sqlite3, sys\n"
+            "c = sqlite3.connect(sys.argv[1])\n"
+            "c.execute('INSERT INTO t VALUES (1)')\nc.commit()\nc.close()"
+        )
+        subprocess.run([sys.executable, "-c", other, str(path)], check=True)
+        assert path.with_name("a.db-wal").exists()  # else it took itself for the last to have it
+        held.execute("INSERT INTO t VALUES (2)")
+        held.commit()
+        assert held.execute("SELECT count(*) FROM t").fetchone() == (2,)
 
 
 # Files

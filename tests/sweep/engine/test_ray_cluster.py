@@ -6,7 +6,7 @@ import pytest
 from sweep.engine import LocalEngine, TrainersLostError, open_engine, ray_cluster
 from sweep.engine.local import shared_rows
 from sweep.engine.placement import Placement
-from sweep.engine.ray_calls import ActorFailedError, ActorLostError
+from sweep.engine.ray_calls import ActorFailedError, ActorLostError, check_cluster
 from sweep.engine.ray_cluster import RayEngine, Trainer
 from sweep.environment import environment
 from sweep.errors import StoreUnreachableError, SweepError
@@ -206,8 +206,8 @@ def test_cores_that_come_in_mid_study_are_used_and_change_no_bit(local, on):
     engine = on(cluster, noted=said.append)
     assert course(engine, at=lambda number: grow.get(number, int)()) == course(local())
     assert engine.machines == {"a": 1, "b": 2}
-    assert [line.split(": ")[1] for line in said if "actors" in line] == [
-        "1 actors on 1 machines",
+    assert [line.split(": ")[1] for line in said if "machine" in line] == [
+        "1 actor on 1 machine",
         "3 actors on 2 machines",
     ]
 
@@ -299,7 +299,7 @@ def test_an_actor_that_is_lost_again_and_again_ends_the_study(on):
 
 def test_without_a_core_it_waits_with_a_line_and_then_gives_up(on):
     said = []
-    with on(MemoryCluster(), noted=said.append) as engine:
+    with on(MemoryCluster(), warned=said.append) as engine:
         engine.start(0, training(0))
         with pytest.raises(StoreUnreachableError, match=r"no core .* was free"):
             engine.run_pass()
@@ -435,3 +435,13 @@ def test_an_address_without_a_head_is_one_that_may_come_back(make_config, tiny_d
 
 class FakeRay:
     is_initialized = staticmethod(lambda: False)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "localhost", "LOCAL", "ray://127.0.0.1:1", "127.0.0.1:0", "a:99999", ":6379", "a b:3", 5],
+)
+def test_what_names_no_cluster_is_refused(address):
+    with pytest.raises(SweepError, match="auto, local or HOST:PORT of its head, not ") as caught:
+        check_cluster(address)
+    assert not isinstance(caught.value, StoreUnreachableError)
