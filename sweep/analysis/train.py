@@ -142,12 +142,18 @@ def _log(state: RunState, mirror: Mirror, kept: Path, warned: Callable[[str], No
     try:
         return mirror.update(state)
     except StoreUnreachableError as error:
-        if not kept.exists():
+        is_first = not kept.exists()
+        try:
+            kept.mkdir(parents=True, exist_ok=True)
+            if state.files is not None and state.files.is_dir():
+                shutil.copytree(state.files, kept, dirs_exist_ok=True)
+            keep_run(replace(state, files=kept))
+        except OSError:  # where the store has no room there is none for the run either
+            if is_first:
+                shutil.rmtree(kept.parent, ignore_errors=True)
+            raise error from None
+        if is_first:
             warned(f"{error}; the run waits, and `sweep sync` sends it")
-        kept.mkdir(parents=True, exist_ok=True)
-        if state.files is not None and state.files.is_dir():
-            shutil.copytree(state.files, kept, dirs_exist_ok=True)
-        keep_run(replace(state, files=kept))
         return None
 
 
