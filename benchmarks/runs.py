@@ -60,7 +60,7 @@ def run(*options: str) -> Ran:
             sys.exit(f"sweep run {' '.join(options)} ended with {process.returncode}")
         study = open_study("study", Workspace(Path(folder)))
         trials, best = study.trials(), selected_trial(study)
-        times = re.search(r"^time ([\d.]+) s: (.*)$", log.read_text(), flags=re.MULTILINE)
+        times = re.search(r"^time: ([\d.]+) s \((.*)\)$", log.read_text(), flags=re.MULTILINE)
         assert times is not None  # noqa: S101 - every run that ends well says it
         shares = re.findall(r"(\w+) (\d+) %", times[2])
         return Ran(
