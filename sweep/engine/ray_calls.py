@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import StoreUnreachableError, SweepError
@@ -51,10 +52,8 @@ def check_cluster(address: object) -> None:
         raise SweepError(
             f"a Ray cluster is named by auto, local or HOST:PORT of its head, not {address!r}"
         )
-    try:
-        import ray  # noqa: F401 - whether it is there
-    except ImportError as error:
-        raise SweepError(f"--ray needs Ray, which is not installed: {INSTALL}") from error
+    if find_spec("ray") is None:  # not imported yet: it reads the environment then
+        raise SweepError(f"--ray needs Ray, which is not installed: {INSTALL}")
     if named and not _answers(str(address)):
         raise StoreUnreachableError(
             f"no Ray cluster answers at {address}; is its head up? `ray start --head` begins one, "
@@ -71,7 +70,7 @@ def head_is_gone(address: str) -> str:
 
 
 class RayCluster:
-    """A `Cluster` that is one; this process must be on a machine of it.
+    """A Ray cluster as the engine uses it; this process must be on a machine of it.
 
     Parameters
     ----------
@@ -227,20 +226,18 @@ def _end(why: str) -> None:
 
 def _refuses(address: str) -> bool:
     """Whether nobody listens there; one that is only slow does."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=POLL_SECONDS).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return False
+    return isinstance(_trouble(address), ConnectionRefusedError)
 
 
 def _answers(address: str) -> bool:
+    return _trouble(address) is None
+
+
+def _trouble(address: str) -> Exception | None:
+    """Connect to an address; return what kept it from that."""
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=POLL_SECONDS):
-            return True
-    except (OSError, ValueError):
-        return False
+        socket.create_connection((host.strip("[]"), int(port)), timeout=POLL_SECONDS).close()
+    except (OSError, ValueError) as error:
+        return error
+    return None

@@ -49,15 +49,15 @@ def one_transaction(storage: BaseStorage) -> Iterator[None]:
     connection = storage.engine.raw_connection()
     try:
         _Connection.thread.waits = True
-        yield
-    except BaseException:
-        connection.rollback()
-        raise
-    else:
-        _Connection.thread.waits = False
+        try:
+            yield
+        finally:
+            _Connection.thread.waits = False
         connection.commit()
+    except BaseException:
+        connection.rollback()  # also where the commit failed: it would keep the database locked
+        raise
     finally:
-        _Connection.thread.waits = False
         connection.close()
 
 

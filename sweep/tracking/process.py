@@ -155,13 +155,19 @@ def _database(connection: Connection) -> Path | None:
     return database_path(tracking_uri(connection.uri, connection.workspace))
 
 
-def _set_journal(database: Path | None, mode: str) -> None:
+def _own_database(connection: Connection) -> set[Path]:
+    """Return the working folder's database, where it is that one; others stay as they are."""
+    path = _database(connection)
+    return {path} if path == connection.workspace.mlflow_database else set()
+
+
+def _set_journal(database: Path, mode: str) -> None:
     """Let SQLite keep a WAL, which commits in a third of the time, or DELETE, its usual way.
 
     With a log beside it a database cannot be read in a folder that is read-only, nor copied alone:
     it has one only while a study writes. Where somebody has it open it stays as it is.
     """
-    if database is not None and database.exists():
+    if database.exists():
         with suppress(sqlite3.Error), closing(sqlite3.connect(database)) as connection:
             connection.execute(f"PRAGMA journal_mode={mode}")
 
@@ -178,7 +184,7 @@ class _Process:
     def __init__(self) -> None:
         self._popen: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
-        self._databases: set[Path | None] = set()
+        self._databases: set[Path] = set()
 
     def start(self) -> None:
         with self._lock:
@@ -187,7 +193,7 @@ class _Process:
     def call(self, connection: Connection, *request: object) -> Any:
         with self._lock:
             popen = self._started()
-            self._databases.add(_database(connection))
+            self._databases |= _own_database(connection)
             try:
                 _send(_pipe(popen.stdin), (connection, *request))
                 answer, error = pickle.load(_pipe(popen.stdout))  # noqa: S301 - of our own process
@@ -294,7 +300,8 @@ class _Mirrors:
             os.environ.clear()
             os.environ.update(connection.environment)
             tracker = Tracker(connection.experiment, workspace, uri=connection.uri)
-            _set_journal(_database(connection), "WAL")
+            for database in _own_database(connection):
+                _set_journal(database, "WAL")
             self._mirrors[token] = Mirror(tracker)
         return self._mirrors[token]
 

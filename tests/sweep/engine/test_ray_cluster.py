@@ -434,6 +434,7 @@ def test_an_address_without_a_head_is_one_that_may_come_back(make_config, tiny_d
 
 
 class FakeRay:
+    __spec__ = "ray"
     is_initialized = staticmethod(lambda: False)
 
 

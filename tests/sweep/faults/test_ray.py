@@ -125,7 +125,7 @@ def running(command, folder, begun):
     try:
         ends = time.monotonic() + TIMEOUT
         while process.poll() is None and not (
-            " on " in said(folder) and list(folder.glob("mlruns/**/*.npz"))
+            "Ray cluster at" in said(folder) and list(folder.glob("mlruns/**/*.npz"))
         ):
             assert time.monotonic() < ends, (folder / "stderr").read_text()
             time.sleep(0.05)

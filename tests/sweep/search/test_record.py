@@ -1,6 +1,7 @@
 """The record of a study in a real Optuna store."""
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 import warnings
@@ -27,7 +28,7 @@ from sweep.search.record import (
     study_names,
     summarise,
 )
-from sweep.search.storage import create_storage, open_storage
+from sweep.search.storage import create_storage, one_transaction, open_storage
 from sweep.search.trials import Status
 from sweep.search_space import BASELINES
 from sweep.workspace import Workspace
@@ -173,6 +174,18 @@ def test_a_trial_begins_in_one_transaction(begin, make_trial):
             break
     assert begin().trials() == [trial, replace(trial, index=1, number=1)]
     assert fate.writes >= 1
+
+
+def test_a_transaction_whose_commit_fails_lets_go_of_the_database(begin):
+    storage = begin().storage
+    connection = storage.engine.raw_connection().driver_connection
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("CREATE TABLE a (x PRIMARY KEY)")
+    connection.execute("CREATE TABLE b (x REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(sqlite3.IntegrityError), one_transaction(storage):
+        connection.execute("INSERT INTO b VALUES (1)")  # which the commit refuses
+    assert not connection.in_transaction
+    assert connection.execute("SELECT count(*) FROM b").fetchone() == (0,)
 
 
 # The queue
