@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from sweep.environment import print_warnings_of_packages
+from sweep.environment import collect_rarely, print_warnings_of_packages
 from sweep.errors import SweepError
 from sweep.io import with_room
 from sweep.search import Interrupts
@@ -35,6 +35,7 @@ class SweepGroup(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line, also where a standard stream is closed."""
         Interrupts.own_process = True
+        collect_rarely()
         print_warnings_of_packages()
         _open_closed_streams()
         return super().main(*args, **kwargs)

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from uuid import uuid4
 
-from sweep.environment import print_warnings_of_packages
+from sweep.environment import collect_rarely, print_warnings_of_packages
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.io import file_lock
 from sweep.tracking.client import Tracker, check_address, database_path, tracking_uri
@@ -259,7 +259,10 @@ def serve() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a package prints is no answer
     print_warnings_of_packages()
+    collect_rarely()
     load_mlflow()  # while the other side still prepares
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - half a second of what follows
+
     own_settings.__enter__()  # for good: the process is ours
     mirrors = _Mirrors()
     while True:

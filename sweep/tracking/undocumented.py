@@ -19,9 +19,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlencode, urlsplit
 from urllib.request import url2pathname
+from uuid import uuid4
 
 from sweep.errors import SweepError
-from sweep.io import sqlite_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -111,12 +111,21 @@ own_settings: Final = _OwnSettings()
 
 
 def create_tables(path: Path, artifacts: Path) -> None:
-    """Make a SQLite file with MLflow's tables; files of its experiments lie below `artifacts`."""
+    """Make a SQLite file with MLflow's tables; files of its experiments lie below `artifacts`.
+
+    They are made in memory and copied: of MLflow's dozens of migrations each would wait for the
+    disk several times.
+    """
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    address = without_stray_folder(sqlite_address(path))
-    store = SqlAlchemyStore(address, artifacts.as_uri())  # type: ignore[no-untyped-call]  # MLflow has no types here
-    store.engine.dispose()
+    memory = f"file:{uuid4().hex}?mode=memory&cache=shared"
+    with (
+        closing(sqlite3.connect(memory, uri=True)) as tables,
+        closing(sqlite3.connect(path)) as database,
+    ):
+        store = SqlAlchemyStore(f"sqlite:///{memory}&uri=true", artifacts.as_uri())  # type: ignore[no-untyped-call]  # MLflow has no types here
+        store.engine.dispose()
+        tables.backup(database)
 
 
 def without_stray_folder(uri: str) -> str:
