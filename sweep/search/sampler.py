@@ -44,8 +44,9 @@ LOW, HIGH = 0.4, 2.2
 """The range of log10 T that is searched, where the space allows it."""
 GRID_LEVELS = 3
 """Points of each range in a grid: its ends and its middle."""
-MANY, NEWEST = 1_000, 300
-"""Of more than so many trials TPE is told of the newest: its time grows with their square."""
+TOLD, BEST = 300, 25
+"""TPE is told of so many trials at most, or its time would grow with their square: of so many of
+the best, which is all that it ever takes for good ones, and of the newest."""
 POINTS = 8
 """Values of a range that are tried for the limits of T."""
 
@@ -155,6 +156,11 @@ class Coordinates:
         return self.with_descent(setting, min(max(share, 0.0), 1.0))
 
 
+def _standing(trial: Trial) -> tuple[int, bool]:
+    """Return the epoch that a trial counts with, and whether as complete."""
+    return trial.halted or trial.epoch, trial.status == Status.COMPLETE and trial.halted is None
+
+
 class Sampler:
     """Proposes the setting of one trial after another; each is a function of what is told of.
 
@@ -204,10 +210,8 @@ class Sampler:
 
         with quiet_optuna():
             study = optuna.create_study(direction=self.config.direction)
-        known = [t for t in trials if t.status != Status.FAILED and t.epoch >= first_rung]
-        for trial in known[-NEWEST:] if len(trials) > MANY else known:
-            epoch = trial.halted or trial.epoch
-            complete = trial.status == Status.COMPLETE and trial.halted is None
+        for trial in self._told(trials, first_rung):
+            epoch, complete = _standing(trial)
             study.add_trial(
                 create_trial(
                     state=TrialState.COMPLETE if complete else TrialState.PRUNED,
@@ -218,6 +222,19 @@ class Sampler:
                 )
             )
         return study
+
+    def _told(self, trials: Sequence[Trial], first_rung: int) -> list[Trial]:
+        """Return the trials that TPE is told of, by index."""
+        known = [t for t in trials if t.status != Status.FAILED and t.epoch >= first_rung]
+
+        def rank(trial: Trial) -> tuple[bool, int, float]:
+            """TPE's own order: complete trials, then those that came furthest, then by value."""
+            epoch, complete = _standing(trial)
+            return not complete, -epoch, self.config.sign * trial.values[epoch - 1]
+
+        best = sorted(known, key=rank)[:BEST]
+        newest = [trial for trial in known if trial not in best][BEST - TOLD :]
+        return sorted(best + newest, key=lambda trial: trial.index)
 
     def _tpe(self, index: int) -> optuna.samplers.TPESampler:
         import optuna

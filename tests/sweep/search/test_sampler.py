@@ -223,14 +223,19 @@ def test_what_lies_beyond_the_limits_is_told_at_their_end(sampler):
     assert descents == list(made.coordinates.limits)
 
 
-def test_of_more_than_a_thousand_trials_tpe_is_told_of_the_newest_300(sampler):
-    made = sampler()
-    trials = [trial(i, [i / 2000, 0.5]) for i in range(1000)]
-    assert len(made.observed(trials, 1).trials) == 1000
-    trials.append(trial(1000, [0.9, 0.123]))
+@pytest.mark.parametrize(("objective", "sign"), [("val-accuracy", 1), ("val-loss", -1)])
+def test_of_more_than_300_trials_tpe_is_told_of_the_25_best_and_the_newest(
+    sampler, objective, sign
+):
+    made = sampler(objective=objective)
+    trials = [trial(i, [0.5, sign * (-i) / 2000]) for i in range(300)]
+    assert len(made.observed(trials, 1).trials) == 300
+    trials += [trial(i, [0.5, sign * (-i) / 2000]) for i in range(300, 1000)]
+    trials[500].values = [sign * 0.9]  # the best of all, of those that came less far
+    trials[0] = trial(0, [0.5] * 2, status="pruned", halted=1)
     told = made.observed(trials, 1).trials
-    assert len(told) == 300
-    assert told[-1].intermediate_values == {2: 0.123}
+    values = [next(iter(each.intermediate_values.values())) for each in told]
+    assert values == [sign * (-i) / 2000 for i in (*range(1, 26), *range(725, 1000))]
 
 
 @pytest.fixture
