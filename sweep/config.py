@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 LOSSES = tuple(DEFAULT_SPACES)
 SAMPLERS = ("tpe", "random", "qmc", "grid")
 PRUNERS = ("halving", "median", "hyperband", "none")
-OBJECTIVES = ("val-accuracy", "val-loss")
+OBJECTIVES = (
+    "val-accuracy",
+    "val-loss",
+    "val-balanced-accuracy",
+    "val-macro-f1",
+    "val-top5-accuracy",
+    "val-log-loss",
+)
+CLASS_WEIGHTS = ("none", "balanced")
 TRAIN_CURVES = ("sample", "all")
 EPOCHS, TRIALS = 50, 50
 
@@ -41,6 +49,7 @@ USUAL: Mapping[str, Any] = {
     "pruner": PRUNERS[0],
     "objective": OBJECTIVES[0],
     "train_curve": TRAIN_CURVES[0],
+    "class_weight": CLASS_WEIGHTS[0],
     "seed": 0,
 }
 """What `sweep run` takes where nothing else is asked for."""
@@ -82,6 +91,8 @@ class StudyConfig:
     ----------
     train_curve
         Which training rows are evaluated after every epoch: a fixed sample, or all of them.
+    class_weight
+        `balanced` lets every class count the same in training, see `Prepared.row_weights`.
     slots
         Trials in training at once.
     lanes
@@ -101,6 +112,7 @@ class StudyConfig:
     pruner: str
     objective: str
     train_curve: str = "sample"
+    class_weight: str = "none"
     data: DataConfig
     space: Space
     slots: int
@@ -116,6 +128,7 @@ class StudyConfig:
             ("pruner", PRUNERS),
             ("objective", OBJECTIVES),
             ("train_curve", TRAIN_CURVES),
+            ("class_weight", CLASS_WEIGHTS),
             ("lanes", (1, 2, 4, 8)),
         ):
             value = getattr(self, name)
@@ -136,13 +149,19 @@ class StudyConfig:
 
     @property
     def metric(self) -> str:
-        """The curve whose last value is the objective, e.g. `val/accuracy`."""
-        return self.objective.replace("-", "/")
+        """The curve whose last value is the objective, e.g. `val/macro_f1`."""
+        return self.objective.replace("-", "/", 1).replace("-", "_")
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """The metrics that validation rows are evaluated by beside loss and accuracy."""
+        name = self.metric.removeprefix("val/")
+        return () if name in ("accuracy", "loss") else (name,)
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
         """Optuna's word for which way is better."""
-        return "maximize" if self.objective == "val-accuracy" else "minimize"
+        return "minimize" if self.objective.endswith("loss") else "maximize"
 
     @property
     def sign(self) -> int:

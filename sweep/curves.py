@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from sweep.config import StudyConfig
     from sweep_model.training import EpochResult
 
 Curves: TypeAlias = dict[str, list[float]]
@@ -14,6 +15,21 @@ METRICS = tuple(
     f"{rows}/{quantity}" for rows in ("train", "val") for quantity in ("loss", "cost", "accuracy")
 )
 
+NOUNS = {
+    "val/accuracy": "validation accuracy",
+    "val/loss": "validation loss",
+    "val/balanced_accuracy": "balanced validation accuracy",
+    "val/macro_f1": "validation macro F1",
+    "val/top5_accuracy": "validation top-5 accuracy",
+    "val/log_loss": "validation log loss",
+}
+"""Objectives in words, by their curve."""
+
+
+def metrics_of(config: StudyConfig) -> tuple[str, ...]:
+    """Return the metrics that a study's trials have a curve of."""
+    return tuple(dict.fromkeys((*METRICS, config.metric)))
+
 
 def point(result: EpochResult) -> dict[str, float]:
     """Return one epoch's value of every metric, by its name."""
@@ -21,7 +37,7 @@ def point(result: EpochResult) -> dict[str, float]:
         f"{rows}/{quantity}": getattr(result.evaluations[rows], quantity)
         for rows in ("train", "val")
         for quantity in ("loss", "cost", "accuracy")
-    }
+    } | {f"val/{name}": value for name, value in result.evaluations["val"].further.items()}
 
 
 def final_metrics(result: EpochResult) -> dict[str, float]:
@@ -42,7 +58,7 @@ def new_curves() -> Curves:
 def append(curves: Curves, values: dict[str, float]) -> None:
     """Add one epoch to the curves, in place."""
     for metric, value in values.items():
-        curves[metric].append(value)
+        curves.setdefault(metric, []).append(value)
 
 
 def best_epoch(curves: Curves) -> tuple[int, float]:

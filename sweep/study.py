@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sweep.config import EPOCHS, LOSSES, TRAIN_CURVES
+from sweep.config import CLASS_WEIGHTS, EPOCHS, LOSSES, TRAIN_CURVES
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search_space import RULES, axes_of
 from sweep.workspace import Workspace
@@ -57,6 +57,7 @@ def run(
     pruner: str | None = None,
     objective: str | None = None,
     train_curve: str | None = None,
+    class_weight: str | None = None,
     slots: int | None = None,
     val_size: int | None = None,
     split_seed: int | None = None,
@@ -85,7 +86,7 @@ def run(
         `{"l2": "1e-4:1e-1:log", "batch_size": [50, 100], "decay_period": 10}`.
     epochs : passes over the training rows; 50.
     seed : of every random draw; 0.
-    sampler, pruner, objective, train_curve, slots : as in `sweep run --help`.
+    sampler, pruner, objective, train_curve, class_weight, slots : as in `sweep run --help`.
     timeout : seconds after which no further trial begins.
     workers : threads; they change no number.
     ray : a Ray cluster to train on, which changes no number either: `auto`, `HOST:PORT` or `local`.
@@ -119,6 +120,7 @@ def run(
         pruner=pruner,
         objective=objective,
         train_curve=train_curve,
+        class_weight=class_weight,
         slots=slots,
         val_size=val_size,
         split_seed=split_seed,
@@ -459,6 +461,7 @@ def train(
     epochs: int = EPOCHS,
     seed: int = 0,
     train_curve: str = TRAIN_CURVES[0],
+    class_weight: str = CLASS_WEIGHTS[0],
     data_dir: AnyPath | None = None,
     val_size: int | None = None,
     split_seed: int = 0,
@@ -509,6 +512,7 @@ def train(
             epochs=epochs,
             seed=seed,
             train_curve=train_curve,
+            class_weight=class_weight,
             test_source=source if test else None,
             on_epoch=on_epoch,
             warned=partial(_tell, shown=progress),

@@ -353,15 +353,7 @@ def search() -> Callable[..., StudyRecord]:
         engine_class: type[LocalEngine] = LocalEngine,
     ) -> StudyRecord:
         config, workspace, timings = study.config, study.workspace, Timings()
-        engine = engine_class(
-            data,
-            loss=config.loss,
-            lanes=config.lanes,
-            train_curve=config.train_curve,
-            workers=workers,
-            timings=timings,
-        )
-        with engine:
+        with engine_class.of_study(config, data, workers=workers, timings=timings) as engine:
             Runner(
                 config,
                 data,

@@ -188,6 +188,12 @@ def predict(scores: Floats) -> tuple[npt.NDArray[np.int32], Floats]:
     return predicted, largest
 
 
+def normalised(scores: Floats, loss: Loss) -> Floats:
+    """Scores (n, k) whose softmax is the loss's probabilities divided by their sum."""
+    # sigmoid / sum = softmax of log(sigmoid), which is finite where all sigmoids vanish
+    return scores if loss is not BCE else -np.logaddexp(0, -scores)
+
+
 def penalty(weights: Floats, l2: float) -> float:
     """l2 * sum(W^2); the sum is made in float64."""
     return float(l2 * np.square(weights, dtype=np.float64).sum())

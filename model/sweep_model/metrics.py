@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sweep_model.losses import SOFTMAX, normalised
+
 if TYPE_CHECKING:
-    from sweep_model import Floats, Labels
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sweep_model import Floats, Labels, Mask
+    from sweep_model.losses import Loss
+
+TOP = 5
 
 
 def accuracy(predicted: Labels, labels: Labels) -> float:
@@ -37,6 +44,63 @@ def per_class_accuracy(predicted: Labels, labels: Labels, classes: int) -> Float
     """The fraction of each class's rows that was predicted, (k,); NaN for an absent class."""
     counts = confusion(predicted, labels, classes)
     return _ratio(counts.diagonal(), counts.sum(axis=1))
+
+
+def balanced_accuracy(predicted: Labels, labels: Labels, classes: int) -> float:
+    """The mean of `per_class_accuracy` over the classes that have rows."""
+    return float(np.nanmean(per_class_accuracy(predicted, labels, classes)))
+
+
+def macro_f1(predicted: Labels, labels: Labels, classes: int) -> float:
+    """The mean of the classes' F1, 2 right / (rows + predictions), where either is above 0."""
+    rows, taken = (np.bincount(each, minlength=classes) for each in (labels, predicted))
+    right = np.bincount(labels[predicted == labels], minlength=classes)
+    return float(np.nanmean(_ratio(2 * right, rows + taken)))
+
+
+def in_top5(scores: Floats, labels: Labels, loss: Loss) -> Mask:  # noqa: ARG001 - as log_loss
+    """Whether fewer than five classes come before each row's own, (n,), by scores (n, k).
+
+    Of equal scores the first comes first, as in a prediction.
+    """
+    own = scores[np.arange(len(labels)), labels][:, None]
+    before = scores > own
+    before |= (scores == own) & (np.arange(scores.shape[1]) < labels[:, None])
+    within: Mask = np.count_nonzero(before, axis=1) < TOP
+    return within
+
+
+def log_loss(scores: Floats, labels: Labels, loss: Loss) -> Floats:
+    """-log of the probability that each row's own class is given, (n,), in nats, by scores (n, k).
+
+    Sigmoids are divided by their sum, so it is the softmax loss of a softmax, and compares losses.
+    """
+    return SOFTMAX.values(normalised(scores, loss), labels)
+
+
+OF_PREDICTIONS: Mapping[str, Callable[[Labels, Labels, int], float]] = {
+    "balanced_accuracy": balanced_accuracy,
+    "macro_f1": macro_f1,
+}
+"""Metrics of (predicted, labels, classes)."""
+OF_ROWS: Mapping[str, Callable[[Floats, Labels, Loss], Floats | Mask]] = {
+    "top5_accuracy": in_top5,
+    "log_loss": log_loss,
+}
+"""Metrics that are the mean over rows of values (n,) of (scores (n, k), labels, loss)."""
+
+
+def further_metrics(
+    names: Iterable[str], scores: Floats, labels: Labels, loss: Loss
+) -> dict[str, float]:
+    """Metrics beside loss and accuracy, by name, of scores (n, k)."""
+    predicted, classes = scores.argmax(axis=1), scores.shape[1]
+    return {
+        name: float(OF_ROWS[name](scores, labels, loss).mean(dtype=np.float64))
+        if name in OF_ROWS
+        else OF_PREDICTIONS[name](predicted, labels, classes)
+        for name in names
+    }
 
 
 def true_class_probability(probabilities: Floats, labels: Labels) -> Floats:

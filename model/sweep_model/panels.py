@@ -25,6 +25,7 @@ import numpy as np
 
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import predict
+from sweep_model.metrics import OF_PREDICTIONS, OF_ROWS
 from sweep_model.preprocessing import MirrorRows, check_images
 from sweep_model.rng import flips, initial_weights, row_order
 from sweep_model.training import (
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from sweep_model import Floats, Labels
+    import numpy.typing as npt
+
+    from sweep_model import Floats, Labels, Mask
     from sweep_model.losses import Loss
     from sweep_model.training import DivergedError
 
@@ -60,6 +63,7 @@ class Problem:
     rows : the training rows.
     evaluation : sets of rows that every epoch is evaluated on, by name.
     final : further sets that the last epoch of a training is evaluated on.
+    further : by the name of a set, metrics beside loss and accuracy that it is evaluated by.
 
     Raises
     ------
@@ -72,6 +76,7 @@ class Problem:
     loss: Loss
     classes: int
     final: Mapping[str, MirrorRows] = field(default_factory=dict)
+    further: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         twice = sorted(self.evaluation.keys() & self.final.keys())
@@ -138,9 +143,9 @@ class Panel:
         """Return per lane how its training stands after a pass, or how it diverged."""
         training_at = {lane: one for lane, one in enumerate(self.trainings) if one is not None}
         epochs = {lane: pass_number - one.first_pass + 1 for lane, one in training_at.items()}
-        means = {name: self._means(rows) for name, rows in self.problem.evaluation.items()}
+        means = {name: self._means(name, rows) for name, rows in self.problem.evaluation.items()}
         last = {lane for lane, one in training_at.items() if epochs[lane] == one.epochs}
-        final = {name: self._means(rows) for name, rows in self.problem.final.items() if last}
+        final = {name: self._means(name, rows) for name, rows in self.problem.final.items() if last}
         squares = np.square(self.weights, dtype=np.float64).sum(axis=0)
         squares = squares.reshape(self.bias.shape).sum(axis=0)
         finite = np.isfinite(squares) & np.isfinite(self.bias).all(axis=0)
@@ -152,17 +157,18 @@ class Panel:
                 epoch=epochs[lane],
                 learning_rate=setting.rate(epochs[lane] - 1),
                 evaluations={
-                    name: _evaluation(loss[lane], accuracy[lane], penalty)
-                    for name, (loss, accuracy) in (means | (final if lane in last else {})).items()
+                    name: replace(by_lane[lane], cost=by_lane[lane].loss + penalty)
+                    for name, by_lane in (means | (final if lane in last else {})).items()
                 },
             )
             results[lane] = divergence(result, finite=bool(finite[lane])) or result
         return results
 
-    def _means(self, rows: MirrorRows) -> tuple[Floats, Floats]:
-        """Mean loss in nats and fraction of rows predicted rightly, each (lanes,) float64."""
+    def _means(self, name: str, rows: MirrorRows) -> list[Evaluation]:
+        """Evaluate the lanes on the set `name`, without the penalty."""
         classes, lanes = self.bias.shape
         total, right = np.zeros(lanes), np.zeros(lanes)
+        further = _Further(self.problem, name, lanes)
         products: Floats = np.empty((_EVALUATED, classes * lanes), dtype=np.float32)
         space: Floats = np.empty(products.size, dtype=np.float32)
         for start in range(0, len(rows.labels), _EVALUATED):
@@ -174,9 +180,47 @@ class Panel:
             np.add(_by_class(scores, classes), self.bias[:, None], out=by_class)
             predicted, largest = predict(by_class)
             right += np.count_nonzero(predicted == labels[:, None], axis=0)
+            further.take_in(by_class, labels, predicted)
             values = self.problem.loss.values_(by_class, labels, largest)
             total += values.sum(axis=0, dtype=np.float64)
-        return total / len(rows.labels), right / len(rows.labels)
+        losses, accuracies = total / len(rows.labels), right / len(rows.labels)
+        return [
+            Evaluation(float(loss), float(loss), float(accuracy), further.of(lane, rows.labels))
+            for lane, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True))
+        ]
+
+
+class _Further:
+    """Keeps, of a panel's lanes, what further metrics of a set of rows need."""
+
+    def __init__(self, problem: Problem, name: str, lanes: int) -> None:
+        self._problem, self._names = problem, problem.further.get(name, ())
+        self._predicted: list[list[Labels]] = [[] for _ in range(lanes)]
+        self._values: list[dict[str, list[Floats | Mask]]] = [
+            {name: [] for name in self._names if name in OF_ROWS} for _ in range(lanes)
+        ]
+
+    def take_in(self, scores: Floats, labels: Labels, predicted: npt.NDArray[np.int32]) -> None:
+        """Take in a block of rows: scores (k, m, lanes), labels (m,), predictions (m, lanes)."""
+        if not self._names:
+            return
+        for lane, by_name in enumerate(self._values):
+            self._predicted[lane].append(predicted[:, lane].astype(np.int64))
+            if by_name:  # a copy: the same arithmetic in every lane
+                own = np.ascontiguousarray(scores[:, :, lane].T)
+                for name, values in by_name.items():
+                    values.append(OF_ROWS[name](own, labels, self._problem.loss))
+
+    def of(self, lane: int, labels: Labels) -> dict[str, float]:
+        """Return a lane's metrics, by name."""
+        return {
+            name: float(np.concatenate(self._values[lane][name]).mean(dtype=np.float64))
+            if name in OF_ROWS
+            else OF_PREDICTIONS[name](
+                np.concatenate(self._predicted[lane]), labels, self._problem.classes
+            )
+            for name in self._names
+        }
 
 
 class _Descent:
@@ -532,7 +576,3 @@ def _reading_together(panels: list[Panel]) -> list[list[Panel]]:
 def _by_class(columns: Floats, classes: int) -> Floats:
     """View (m, k * lanes) as (k, m, lanes)."""
     return columns.reshape(len(columns), classes, -1).transpose(1, 0, 2)
-
-
-def _evaluation(loss: float, accuracy: float, penalty: float) -> Evaluation:
-    return Evaluation(loss=float(loss), cost=float(loss) + penalty, accuracy=float(accuracy))

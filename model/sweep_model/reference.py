@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sweep_model.losses import gradient, mean_loss, penalty
-from sweep_model.metrics import accuracy
+from sweep_model.metrics import accuracy, further_metrics
 from sweep_model.preprocessing import check_images, mirror
 from sweep_model.rng import flips, initial_weights, row_order
 from sweep_model.training import (
@@ -19,7 +19,7 @@ from sweep_model.training import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sweep_model import Floats, ImageShape, Labels
     from sweep_model.losses import Loss
@@ -34,8 +34,11 @@ def train(
     loss: Loss,
     classes: int,
     image_shape: ImageShape | None = None,
+    further: Sequence[str] = (),
 ) -> Iterator[tuple[EpochResult, Floats, Floats]]:
     """Mini-batch gradient descent on the cost, one shuffle and one set of flips per epoch.
+
+    Every set is evaluated by the `further` metrics, too.
 
     Yields
     ------
@@ -73,7 +76,7 @@ def train(
                 epoch=epoch + 1,
                 learning_rate=setting.rate(epoch),
                 evaluations={
-                    name: evaluate(weights, bias, one, l2=setting.l2, loss=loss)
+                    name: evaluate(weights, bias, one, l2=setting.l2, loss=loss, further=further)
                     for name, one in evaluation.items()
                 },
             )
@@ -87,7 +90,15 @@ def train(
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a cost that is not finite is the caller's to see
-def evaluate(weights: Floats, bias: Floats, rows: Rows, *, l2: float, loss: Loss) -> Evaluation:
+def evaluate(
+    weights: Floats,
+    bias: Floats,
+    rows: Rows,
+    *,
+    l2: float,
+    loss: Loss,
+    further: Sequence[str] = (),
+) -> Evaluation:
     """Evaluate W (k, d) and b (k,) on the rows as they are."""
     scores = rows.rows @ weights.T + bias
     mean = mean_loss(scores, rows.labels, loss)
@@ -95,6 +106,7 @@ def evaluate(weights: Floats, bias: Floats, rows: Rows, *, l2: float, loss: Loss
         loss=mean,
         cost=mean + penalty(weights, l2),
         accuracy=accuracy(scores.argmax(axis=1), rows.labels),
+        further=further_metrics(further, scores, rows.labels, loss),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,11 +79,17 @@ class Training:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean loss and cost in nats, and the fraction of rows predicted rightly."""
+    """Mean loss and cost in nats, the fraction of rows predicted rightly, and what was asked for.
+
+    Attributes
+    ----------
+    further : metrics of `sweep_model.metrics.further_metrics` by name.
+    """
 
     loss: float
     cost: float
     accuracy: float
+    further: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,17 @@ class DivergedError(Exception):
 
     def __str__(self) -> str:
         return f"diverged in epoch {self.epoch}: {self.reason}"
+
+
+def balanced_weights(labels: Labels) -> Floats:
+    """Row weights n / (K n_k), (n,) float64, of n rows in K classes, n_k of them in the row's.
+
+    Source: King and Zeng, "Logistic Regression in Rare Events Data", Political Analysis 9, 2001;
+    as scikit-learn's `class_weight="balanced"`.
+    """
+    counts = np.bincount(labels)
+    weights: Floats = len(labels) / (np.count_nonzero(counts) * counts[labels])
+    return weights
 
 
 def check_labels(name: str, labels: Labels, classes: int) -> None:

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from sweep.workspace import Workspace
 
 
+TOP_CLASSES = 5
+"""Of `--objective val-top5-accuracy`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A study that is to run, before its rows are read.
@@ -120,6 +124,11 @@ class Plan:
             space=self._space(known, rows),
             lanes=lanes if self.begun is None else known.lanes,
         )
+        if "top5_accuracy" in config.further and len(rows.class_names) <= TOP_CLASSES:
+            raise SweepError(
+                f"--objective {config.objective}: {rows.name} has {len(rows.class_names)} classes, "
+                "so every row's own is among the top 5; choose another objective"
+            )
         if config.sampler == "grid":
             config.space.grid(GRID_LEVELS)  # refuses one that is too large
         if self.begun is not None:

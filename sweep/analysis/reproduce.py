@@ -99,7 +99,7 @@ def reproduce_trial(
         again = train_alone(
             study.config,
             trial,
-            TrainingLog.begun(training_of(study.config, trial), data, study.config.loss),
+            TrainingLog.begun(training_of(study.config, trial, data), data, study.config.loss),
             interrupts,
             unfinished=f"trial {trial.number} was not reproduced",
             last_epoch=trial.epochs if trial.status == Status.PRUNED else None,
@@ -203,7 +203,7 @@ def _apart(metric: str, old: float | None, new: float | None, rows: Mapping[str,
     if old is None or new is None:
         return float("inf")
     part, quantity = metric.split("/")
-    if quantity == "accuracy":
+    if quantity.endswith(("accuracy", "f1")):
         return max(0.0, abs(new - old) - (TIED_ROWS + 0.5) / rows[part])
     return abs(new - old) / max(abs(old), abs(new))
 

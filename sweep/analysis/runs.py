@@ -94,7 +94,10 @@ def training_state(
         epoch, accuracy = best_epoch(trial.curves)
         metrics |= {"best/val_accuracy": accuracy, "best/epoch": epoch}
     if trial.status == Status.COMPLETE:  # by which the dashboard puts the best first
-        metrics |= {f"final/val_{name}": trial.last(f"val/{name}") for name in ("accuracy", "loss")}
+        metrics |= {
+            f"final/{_flat(metric)}": trial.last(metric)
+            for metric in ("val/accuracy", "val/loss", config.metric)
+        }
     rates = [setting.rate(epoch) for epoch in range(trial.epochs)]
     return RunState(
         key=key,
@@ -111,6 +114,10 @@ def training_state(
         ended=trial.ended,
         final=ended,
     )
+
+
+def _flat(metric: str) -> str:
+    return metric.replace("/", "_")
 
 
 def draw_there(_: object, files: Path) -> str:
@@ -174,14 +181,18 @@ def study_state(
         key=lambda trial: (trial.first_pass + trial.epochs, trial.index),  # as they end
     )
     order, best = rank(config), None
-    history: dict[str, list[float | None]] = {"best/val_accuracy": [], "best/val_loss": []}
+    metrics = dict.fromkeys(("val/accuracy", "val/loss", config.metric))
+    history: dict[str, list[float | None]] = {f"best/{_flat(metric)}": [] for metric in metrics}
     for trial in finished:
         if trial.status == Status.COMPLETE:
             best = trial if best is None else min(best, trial, key=order)
-        for metric in ("accuracy", "loss"):
-            value = None if best is None else best.last(f"val/{metric}")
-            history[f"best/val_{metric}"].append(value)
-    names = ("loss", "epochs", "seed", "sampler", "pruner", "objective", "train_curve")
+        for metric in metrics:
+            value = None if best is None else best.last(metric)
+            history[f"best/{_flat(metric)}"].append(value)
+    names = (
+        *("loss", "epochs", "seed", "sampler", "pruner"),
+        *("objective", "train_curve", "class_weight"),
+    )
     return RunState(
         key=study.identity,
         name=study.name,

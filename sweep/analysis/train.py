@@ -10,10 +10,10 @@ from uuid import uuid4
 
 from sweep.analysis.runs import keep_run, kept_runs, send_kept_run, training_state
 from sweep.analysis.test_set import HeldOutResult, evaluate_on_test_rows
-from sweep.config import StudyConfig, default_lanes, default_slots
+from sweep.config import CLASS_WEIGHTS, StudyConfig, default_lanes, default_slots
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.io import scratch_folder
-from sweep.search import Interrupts, Status, TrainingLog, TrialRecord, train_alone
+from sweep.search import Interrupts, Status, TrainingLog, TrialRecord, row_weights, train_alone
 from sweep.search_space import BASELINES, NAMES, Choices, Space
 from sweep.tracking import Mirror, Tracker
 from sweep_model.hyperparameters import Hyperparameters
@@ -68,6 +68,7 @@ def train_single(
     epochs: int,
     seed: int,
     train_curve: str,
+    class_weight: str = CLASS_WEIGHTS[0],
     test_source: Source | None,
     on_epoch: Callable[[int, dict[str, float]], None],
     warned: Callable[[str], None],
@@ -96,12 +97,18 @@ def train_single(
         pruner="none",
         objective="val-accuracy",
         train_curve=train_curve,
+        class_weight=class_weight,
         data=data_config,
         space=Space({each: Choices(name=each, values=(params[each],)) for each in NAMES}),
         slots=slots,
         lanes=default_lanes(len(data.class_names), slots),
     )
-    training = Training(hyperparameters=hyperparameters, epochs=epochs, seed=seed)
+    training = Training(
+        hyperparameters=hyperparameters,
+        epochs=epochs,
+        seed=seed,
+        row_weights=row_weights(config, data),
+    )
     log = TrainingLog.begun(training, data, loss)
     trial, key = TrialRecord(number=0, index=0, params=params, first_pass=0), uuid4().hex
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.analysis import fetch_classifier, find_selected
 from sweep.archive.load import CURVES, MODEL, README, STUDY, TRIALS, unpack
 from sweep.archive.models import BUILT_IN, FORMAT, VERSION, RefusedError
-from sweep.curves import METRICS
+from sweep.curves import metrics_of
 from sweep.errors import SweepError
 from sweep.io import check_replaceable, scratch_folder, with_room, write_whole
 from sweep.search import BUDGETS, CONFIRMATION, TEST_OPENINGS, Status, study_lock, tally
@@ -88,7 +88,7 @@ def export_study(study: StudyRecord, tracker: Tracker, file: Path) -> Exported:
         README: _readme(study.config, trials, selected).encode(),
         STUDY: json.dumps(record).encode(),
         TRIALS: _trials_table(study.config, trials).encode(),
-        CURVES: _curves_table(trials).encode(),
+        CURVES: _curves_table(study.config, trials).encode(),
     }
     if classifier is not None:
         members[MODEL] = _saved(classifier)
@@ -148,14 +148,15 @@ def _saved(classifier: LinearClassifier) -> bytes:
 
 def _trials_table(config: StudyConfig, trials: Iterable[TrialRecord]) -> str:
     """Return a row per trial; the objective stands where a trial is complete."""
-    head = ["trial", "status", "epochs", "objective", *METRICS, *NAMES]
+    metrics = metrics_of(config)
+    head = ["trial", "status", "epochs", "objective", *metrics, *NAMES]
     rows = [
         [
             trial.number,
             trial.status,
             trial.epochs,
             trial.last(config.metric) if trial.status == Status.COMPLETE else None,
-            *(trial.last(metric) if trial.epochs else None for metric in METRICS),
+            *(trial.last(metric) if trial.epochs else None for metric in metrics),
             *(trial.params[name] for name in NAMES),
             *(trial.index, trial.first_pass, trial.weights_digest),
             *(_utc(trial.began), _utc(trial.ended), trial.reason),
@@ -165,14 +166,15 @@ def _trials_table(config: StudyConfig, trials: Iterable[TrialRecord]) -> str:
     return _csv([*head, "index", "first_pass", "weights_digest", "began", "ended", "reason"], rows)
 
 
-def _curves_table(trials: Iterable[TrialRecord]) -> str:
+def _curves_table(config: StudyConfig, trials: Iterable[TrialRecord]) -> str:
     """Return a row per trial and epoch, from 1."""
+    metrics = metrics_of(config)
     rows = [
-        [trial.number, epoch + 1, *(trial.curves[metric][epoch] for metric in METRICS)]
+        [trial.number, epoch + 1, *(trial.curves[metric][epoch] for metric in metrics)]
         for trial in trials
         for epoch in range(trial.epochs)
     ]
-    return _csv(["trial", "epoch", *METRICS], rows)
+    return _csv(["trial", "epoch", *metrics], rows)
 
 
 def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -17,7 +17,7 @@ from pydantic import (
 
 from sweep.analysis import Confirmation
 from sweep.config import MAX_SEED, MAX_SLOTS, StudyConfig
-from sweep.curves import METRICS
+from sweep.curves import METRICS, NOUNS, metrics_of
 from sweep.errors import SweepError
 from sweep.search import Status, TrialRecord, best_trial
 from sweep.search_space import NAMES, RULES, Choices, Range, shown
@@ -111,6 +111,7 @@ class ConfigModel(_Model):
     pruner: Word
     objective: Word
     train_curve: Word
+    class_weight: Word = "none"
     data: DataModel
     space: dict[str, RangeModel | Annotated[list[Number], Field(max_length=100)] | Number]
     slots: Annotated[int, Field(ge=1, le=MAX_SLOTS)]
@@ -148,19 +149,22 @@ class TrialModel(_Model):
 
     @model_validator(mode="after")
     def _check_curves(self) -> Self:
-        if self.curves and set(self.curves) != set(METRICS):
-            raise ValueError(f"curves must be of {', '.join(METRICS)}")
-        lengths = {len(self.curves.get(metric, [])) for metric in METRICS} | {len(self.times)}
+        if self.curves and not set(METRICS) <= set(self.curves) <= {*METRICS, *NOUNS}:
+            raise ValueError(f"curves must be of {', '.join(METRICS)} and an objective")
+        lengths = {len(curve) for curve in self.curves.values()} | {len(self.times)}
         if len(lengths) > 1:
             raise ValueError(f"curves and times must be equally long: got {sorted(lengths)}")
-        for name in ("train/accuracy", "val/accuracy"):
-            highest = max(self.curves.get(name, []), default=0.0)
-            if highest > 1:
+        for name, curve in self.curves.items():
+            highest = max(curve, default=0.0)
+            if highest > 1 and not name.endswith(("loss", "cost")):
                 raise ValueError(f"{name} must be at most 1: got {highest!r}")
         return self
 
     def check(self, config: StudyConfig) -> None:
         """Refuse what no trial of a study with this config could be."""
+        metrics = metrics_of(config)
+        if self.curves and set(self.curves) != set(metrics):
+            raise ValueError(f"curves must be of {', '.join(metrics)}")
         full, status = config.epochs, self.status
         least, most = {
             "complete": (full, full),

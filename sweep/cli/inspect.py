@@ -18,7 +18,8 @@ from sweep.cli.options import (
     study_argument,
 )
 from sweep.config import LOSSES
-from sweep.formatting import between, number, percent
+from sweep.curves import NOUNS
+from sweep.formatting import between, fixed, number, percent
 from sweep.search_space import BASELINES, NAMES, read_space
 from sweep.terminal import (
     BLOCKS,
@@ -375,6 +376,7 @@ def best(study_name: str, *, as_json: bool) -> None:
         rows = study.config.data.val_size
         facts["val/accuracy_interval"] = accuracy_interval(facts["val/accuracy"], rows)
         facts["grounds"] = grounds(study.record)
+        facts["metrics"] = trial.metrics
         click.echo(json.dumps({"study": study.name, **facts}))
         return
     for line in best_lines(study.record, trial):
@@ -389,10 +391,10 @@ def best_lines(study: StudyRecord, trial: TrialRecord) -> list[str]:
 
     rows, confirmation = study.config.data.val_size, confirmation_of(study)
     if confirmation is None:
-        accuracy = percent_with_interval(trial.last("val/accuracy"), rows)
-        loss = study.config.objective == "val-loss"
-        objective = f"validation loss {trial.last('val/loss'):.4f}, " if loss else ""
-        value = f"{objective}validation accuracy {accuracy}"
+        value = f"validation accuracy {percent_with_interval(trial.last('val/accuracy'), rows)}"
+        metric = study.config.metric
+        if metric != "val/accuracy":
+            value = f"{NOUNS[metric]} {_with_interval(trial, metric)}, {value}"
         sure = f"95 % interval on {rows:,} rows; optimistic: the best of {len(study.trials())}"
     else:
         winner = confirmation.winner
@@ -400,7 +402,30 @@ def best_lines(study: StudyRecord, trial: TrialRecord) -> list[str]:
         searched = "pruned" if math.isnan(winner.search) else f"{winner.search:.4f}"
         sure = f"{grounds(study)}: mean and standard error; {searched} in the search"
     setting = ", ".join(f"{name} {value:.4g}" for name, value in trial.params.items())
-    return [f"best: trial {trial.number}, {value}", f"      {setting}", f"sure: {sure}"]
+    lines = [f"best: trial {trial.number}, {value}", f"      {setting}", f"sure: {sure}"]
+    others = [
+        f"{NOUNS[metric].replace('validation ', '')} {_with_interval(trial, metric)}"
+        for metric in NOUNS
+        if metric not in ("val/accuracy", study.config.metric) and _at_end(metric) in trial.metrics
+    ]
+    return [*lines, f"also: {', '.join(others)}"] if others else lines
+
+
+def _at_end(metric: str) -> str:
+    """Return the name of what a trial's end came to by an objective."""
+    from sweep.search import AT_END
+
+    return metric.replace("val/", AT_END)
+
+
+def _with_interval(trial: TrialRecord, metric: str) -> str:
+    """Return e.g. `95.9 % [93.0, 98.1]`, a loss in nats."""
+    name, value = _at_end(metric), trial.last(metric)
+    ends = trial.metrics.get(f"{name}_low"), trial.metrics.get(f"{name}_high")
+    value = trial.metrics.get(name, math.nan) if math.isnan(value) else value
+    if metric.endswith("loss"):
+        return fixed(value) + ("" if ends[0] is None else f" [{fixed(ends[0])}, {fixed(ends[1])}]")
+    return percent(value, unit=" %") + ("" if ends[0] is None else f" {between(*ends)}")
 
 
 def next_command(study: StudyRecord) -> str:

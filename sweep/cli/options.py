@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sweep.config import EPOCHS, LOSSES, MAX_SEED, MAX_SLOTS, TRAIN_CURVES
+from sweep.config import CLASS_WEIGHTS, EPOCHS, LOSSES, MAX_SEED, MAX_SLOTS, TRAIN_CURVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +119,13 @@ train_curve_option = click.option(
     show_default=TRAIN_CURVES[0],
     help="Training rows that are evaluated after every epoch: a fixed sample of at most 10,000, "
     "or all of them.",
+)
+class_weight_option = click.option(
+    "--class-weight",
+    type=click.Choice(CLASS_WEIGHTS),
+    show_default=CLASS_WEIGHTS[0],
+    help="balanced: rows of rare classes count more in training, so that all classes count alike; "
+    "curves and results stay unweighted.",
 )
 workers_option = click.option(
     "--workers",

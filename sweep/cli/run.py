@@ -9,6 +9,7 @@ import click
 from sweep.cli.inspect import best_lines, next_command
 from sweep.cli.options import (
     FiniteFloat,
+    class_weight_option,
     data_options,
     epochs_option,
     loss_option,
@@ -68,6 +69,7 @@ SHOWN = 5
     show_default=OBJECTIVES[0],
     help="What is best, at the last epoch; ties go to the lower validation loss.",
 )
+@class_weight_option
 @click.option(
     "--timeout",
     type=FiniteFloat(min=0, min_open=True),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sweep.cli.options import (
+    class_weight_option,
     data_options,
     epochs_option,
     json_option,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @seed_option
 @data_options
 @train_curve_option
+@class_weight_option
 @tracking_option
 @click.option("--test", "on_test", is_flag=True, help="Evaluate on the test rows at the end.")
 @json_option

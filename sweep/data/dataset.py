@@ -15,7 +15,7 @@ from sweep.config import DataConfig
 from sweep.errors import SweepError
 from sweep.io import free_memory
 from sweep_model.preprocessing import MirrorBasis, MirrorRows, Standardiser
-from sweep_model.training import Rows
+from sweep_model.training import Rows, balanced_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from numpy.typing import ArrayLike
 
-    from sweep_model import ImageShape, Labels
+    from sweep_model import Floats, ImageShape, Labels
 
 SAMPLE = 10_000
 """Training rows that are evaluated after every epoch; all of them would be a third of the work."""
@@ -160,6 +160,11 @@ class Prepared:
     data_digest: str
     split_digest: str
     notices: tuple[str, ...] = ()
+
+    @cached_property
+    def balanced_weights(self) -> Floats:
+        """Of the training rows, see `balanced_weights`."""
+        return balanced_weights(self.training.labels)
 
 
 def _little_endian(array: npt.NDArray[Any]) -> memoryview:

@@ -34,6 +34,7 @@ class LocalEngine:
     loss : `softmax` or `bce`.
     lanes : of every panel: part of what a training's bits depend on.
     train_curve : `sample` or `all`, see `StudyConfig`.
+    further : metrics that validation rows are evaluated by, see `StudyConfig.further`.
     workers : threads; they do not affect results. None: one for each core.
     timings : gets the seconds of `training`, `evaluation` and `waiting` (for the slowest worker).
     first_pass : the number of the first pass.
@@ -54,12 +55,13 @@ class LocalEngine:
         lanes: int,
         timings: Timings,
         train_curve: str = "sample",
+        further: tuple[str, ...] = (),
         workers: int | None = None,
         first_pass: int = 0,
     ) -> None:
         self.workers = workers or available_cores()
         self.timings, self.operations = timings, 0.0
-        self._problem = shared_rows(data, loss, train_curve).problem()
+        self._problem = shared_rows(data, loss, train_curve, further).problem()
         self._panels = Panels(self._problem, lanes=lanes, next_pass=first_pass)
         self._lanes = LaneChecks(self._panels)
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="trainer")
@@ -90,6 +92,7 @@ class LocalEngine:
             loss=config.loss,
             lanes=config.lanes,
             train_curve=config.train_curve,
+            further=config.further,
             timings=timings,
             workers=workers,
             first_pass=first_pass,
@@ -181,6 +184,7 @@ class SharedRows(NamedTuple):
     ----------
     training, validation : rows.
     shown : so many training rows are evaluated after every epoch.
+    further : metrics that validation rows are evaluated by.
     """
 
     training: MirrorRows
@@ -188,6 +192,7 @@ class SharedRows(NamedTuple):
     shown: int
     loss: str
     classes: int
+    further: tuple[str, ...] = ()
 
     def problem(self) -> Problem:
         """Return the problem; nothing is copied."""
@@ -198,10 +203,13 @@ class SharedRows(NamedTuple):
             final={"final": rows} if self.shown < len(rows.labels) else {},
             loss=LOSSES[self.loss],
             classes=self.classes,
+            further={"val": self.further},
         )
 
 
-def shared_rows(data: Prepared, loss: str, train_curve: str) -> SharedRows:
+def shared_rows(
+    data: Prepared, loss: str, train_curve: str, further: tuple[str, ...] = ()
+) -> SharedRows:
     """Return what trains: the validation rows are turned into the mirror basis."""
     if train_curve not in TRAIN_CURVES:
         raise ValueError(f"train_curve must be one of {TRAIN_CURVES}, got {train_curve!r}")
@@ -214,6 +222,7 @@ def shared_rows(data: Prepared, loss: str, train_curve: str) -> SharedRows:
         shown=len(rows.labels) if train_curve == "all" else min(data.sample, len(rows.labels)),
         loss=loss,
         classes=len(data.class_names),
+        further=further,
     )
 
 

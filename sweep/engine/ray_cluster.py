@@ -3,7 +3,7 @@
 An actor is a process with one BLAS thread that holds panels, and trains them for a pass when it is
 told to. The rows lie in Ray's object store, once on each machine, and are read there without a
 copy. This process alone decides which training stands in which panel, and which actor has it.
-Results come back as arrays, 80 bytes or less for each training; weights travel where they are asked
+Results come back as arrays, 88 bytes or less for each training; weights travel where they are asked
 for, and from actor to actor where panels are dealt out anew.
 """
 
@@ -77,6 +77,7 @@ class Answer(NamedTuple):
     ----------
     numbers : (n,) of the trainings.
     values : (n, sets, 3) loss, cost and accuracy; NaN for sets that were not evaluated.
+    further : (n, m) further metrics of the validation rows.
     diverged : by number the epoch and the reason.
     training, evaluation : seconds.
     lanes_agree : see `LaneChecks`.
@@ -84,6 +85,7 @@ class Answer(NamedTuple):
 
     numbers: npt.NDArray[np.int64]
     values: Floats
+    further: Floats
     diverged: dict[Hashable, tuple[int, str]]
     training: float
     evaluation: float
@@ -97,7 +99,7 @@ class Trainer:
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(BLAS_THREADS, user_api="blas")
-        self._problem, self._width = rows.problem(), lanes
+        self._problem, self._width, self._further = rows.problem(), lanes, rows.further
         self.clear()
 
     def clear(self) -> None:
@@ -139,6 +141,7 @@ class Trainer:
         results, (seconds,) = self._panels.run_pass()
         names = [*self._problem.evaluation, *self._problem.final]
         values = np.full((len(results), len(names), 3), np.nan)
+        further = np.zeros((len(results), len(self._further)))
         diverged: dict[Hashable, tuple[int, str]] = {}
         for place, (number, result) in enumerate(results.items()):
             if isinstance(result, DivergedError):
@@ -146,8 +149,9 @@ class Trainer:
                 continue
             for name, one in result.evaluations.items():
                 values[place, names.index(name)] = one.loss, one.cost, one.accuracy
+            further[place] = [result.evaluations["val"].further[name] for name in self._further]
         numbers = np.array(list(results), np.int64)
-        return Answer(numbers, values, diverged, *seconds, self._lanes.agree)
+        return Answer(numbers, values, further, diverged, *seconds, self._lanes.agree)
 
 
 class RayEngine:
@@ -295,16 +299,18 @@ class RayEngine:
 
     def _read(self, answer: Answer) -> Iterable[tuple[int, EpochResult | DivergedError]]:
         trainings = {member.number: member.training for member in self._placement.members.values()}
-        for number, sets in zip(answer.numbers.tolist(), answer.values.tolist(), strict=True):
+        answers = (answer.numbers.tolist(), answer.values.tolist(), answer.further.tolist())
+        for number, sets, further in zip(*answers, strict=True):
             if number in answer.diverged:
                 yield number, DivergedError(*answer.diverged[number])
                 continue
             training = trainings[number]
             epoch = self.next_pass - training.first_pass + 1
+            asked = dict(zip(self._rows.further, further, strict=True))
             evaluations = {
-                name: Evaluation(*values)
-                for name, values in zip(self._sets, sets, strict=True)
-                if not math.isnan(values[0])  # else it was not evaluated
+                name: Evaluation(loss, cost, accuracy, asked if name == "val" else {})
+                for name, (loss, cost, accuracy) in zip(self._sets, sets, strict=True)
+                if not math.isnan(loss)  # else it was not evaluated
             }
             rate = training.hyperparameters.rate(epoch - 1)
             yield number, EpochResult(epoch, rate, evaluations)
@@ -527,7 +533,7 @@ def open_engine(
         cluster = RayCluster(ray, Trainer, cores=workers or available_cores())
     return RayEngine(
         cluster,
-        shared_rows(data, config.loss, config.train_curve),
+        shared_rows(data, config.loss, config.train_curve, config.further),
         lanes=config.lanes,
         timings=timings,
         first_pass=first_pass,

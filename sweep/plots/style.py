@@ -46,7 +46,11 @@ TITLE_SIZE: Final = 12.0
 PIXELS_PER_POINT: Final = DPI / 72
 LONGEST: Final = 80
 ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
-UNITS: Final = {"accuracy": "fraction of rows", "loss": "nats"}
+UNITS: Final = {
+    "balanced_accuracy": "mean fraction of a class",
+    "accuracy": "fraction of rows",
+    "loss": "nats",
+}
 
 RC: Final[dict[RcKeyType, Any]] = {
     # matplotlib's defaults before the user's own; looking up "backend" would import pyplot

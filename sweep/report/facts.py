@@ -19,6 +19,7 @@ from sweep.analysis import (
     wider_command,
 )
 from sweep.config import run_command
+from sweep.curves import NOUNS
 from sweep.formatting import (
     UNKNOWN,
     counted,
@@ -47,37 +48,42 @@ MOST_TRIALS = 200
 
 @dataclass(frozen=True)
 class Measure:
-    """How the values of an objective are written: accuracies in percent, losses in nats."""
+    """How the values of an objective are written: losses in nats, all others in percent."""
 
     metric: str
 
     @property
-    def is_accuracy(self) -> bool:
+    def is_loss(self) -> bool:
+        """Whether the values are nats."""
+        return self.metric.endswith("loss")
+
+    @property
+    def is_share(self) -> bool:
         """Whether the values are fractions of rows."""
-        return self.metric.endswith("accuracy")
+        return self.metric in ("val/accuracy", "val/top5_accuracy")
 
     @property
     def noun(self) -> str:
         """What is measured, e.g. `validation accuracy`."""
-        return "validation accuracy" if self.is_accuracy else "validation loss"
+        return NOUNS[self.metric]
 
     @property
     def unit(self) -> str:
         """Of a value."""
-        return "%" if self.is_accuracy else "nats"
+        return "nats" if self.is_loss else "%"
 
     @property
     def gap_unit(self) -> str:
         """Of a difference."""
-        return "points" if self.is_accuracy else "nats"
+        return "nats" if self.is_loss else "points"
 
     def value(self, value: float | None) -> str:
         """Return a value without its unit."""
-        return percent(value) if self.is_accuracy else fixed(value, 4)
+        return fixed(value, 4) if self.is_loss else percent(value)
 
     def fine(self, value: float | None) -> str:
         """Return a mean over seeds, a difference or a spread: worth a further digit."""
-        return percent(value, 2) if self.is_accuracy else fixed(value, 4)
+        return fixed(value, 4) if self.is_loss else percent(value, 2)
 
     def mean(self, mean: float, error: float) -> str:
         """Return a mean with its standard error and unit, e.g. `41.29 +- 0.05 %`."""

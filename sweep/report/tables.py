@@ -112,7 +112,7 @@ def _in_search(study: StudyFacts) -> Step:
     value = study.in_search(number, study.search)
     if study.search is not None:
         value += f" {study.measure.unit}"
-        if study.measure.is_accuracy:
+        if study.measure.is_share:
             rows = study.config.data.val_size
             detail += f"; {_interval(Share.of(round(study.search * rows), rows), 'validation row')}"
     return Step(SEARCH, value, known=True, detail=detail)
@@ -353,6 +353,7 @@ def _config(study: StudyFacts) -> dict[str, str]:
         "objective": config.objective,
         "trials": str(study.tally),
         "epochs": str(config.epochs),
+        "class weight": config.class_weight,
         "sampler": config.sampler,
         "pruner": config.pruner,
         "seed": str(config.seed),

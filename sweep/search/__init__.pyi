@@ -38,6 +38,7 @@ from .record import summarise as summarise
 from .runner import Runner as Runner
 from .runner import Trained as Trained
 from .runner import outlasting as outlasting
+from .runner import row_weights as row_weights
 from .runner import train_alone as train_alone
 from .runner import train_list as train_list
 from .runner import training_of as training_of
@@ -45,6 +46,7 @@ from .sampler import GRID_LEVELS as GRID_LEVELS
 from .storage import create_storage as create_storage
 from .storage import open_storage as open_storage
 from .storage import quiet_optuna as quiet_optuna
+from .training_log import AT_END as AT_END
 from .training_log import LEARNING_RATE as LEARNING_RATE
 from .training_log import TrainingLog as TrainingLog
 from .training_log import draw_files as draw_files

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sweep.search.halving import Trial
     from sweep.search.lock import Interrupts
     from sweep.search.record import Queued, Record
+    from sweep_model import Floats
     from sweep_model.classifier import LinearClassifier
     from sweep_model.training import EpochResult
 
@@ -74,7 +75,7 @@ def passes(
         yield engine.run_pass()
 
 
-def training_of(config: StudyConfig, trial: TrialRecord) -> Training:
+def training_of(config: StudyConfig, trial: TrialRecord, data: Prepared) -> Training:
     """Return the training of a trial, which decides its bits."""
     return Training(
         hyperparameters=Hyperparameters(**trial.params),
@@ -82,7 +83,13 @@ def training_of(config: StudyConfig, trial: TrialRecord) -> Training:
         seed=config.training_seed,
         number=trial.number,
         first_pass=trial.first_pass,
+        row_weights=row_weights(config, data),
     )
+
+
+def row_weights(config: StudyConfig, data: Prepared) -> Floats | None:
+    """Return how much each training row counts; None: all the same."""
+    return data.balanced_weights if config.class_weight == "balanced" else None
 
 
 def record_epoch(log: TrainingLog, result: EpochResult, engine: Engine, key: Hashable) -> None:
@@ -447,7 +454,7 @@ class Runner:
             )
         if known.status != Status.RUNNING:
             return
-        training = training_of(self.config, known)
+        training = training_of(self.config, known, self.data)
         log = TrainingLog.begun(training, self.data, self.config.loss)
         if known.number not in self._progress:
             self.engine.start(known.number, training)
@@ -541,10 +548,9 @@ class Runner:
             with self.timings.part("record"):
                 classifier = live.log.classifier(state)
                 digest = classifier.digest
-                complete = trial.status == Status.COMPLETE
-                if complete:
-                    live.log.measure(classifier)
+                live.log.measure(classifier)
                 if self.pending is not None:
+                    complete = trial.status == Status.COMPLETE
                     self._write_files(self.pending, live, classifier, figures=complete)
         return live.log.ended(
             self._begun[trial.index],

@@ -14,6 +14,7 @@ import numpy as np
 from sweep.curves import append, final_metrics, new_curves, point
 from sweep.environment import environment
 from sweep.io import NO_ROOM
+from sweep.statistics import estimates
 from sweep.tracking import CLASSIFIER
 from sweep_model.classifier import LinearClassifier
 from sweep_model.losses import LOSSES
@@ -23,7 +24,7 @@ from sweep_model.preprocessing import MirrorBasis
 from sweep_model.rng import initial_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -33,15 +34,19 @@ if TYPE_CHECKING:
     from sweep.data import Prepared
     from sweep.environment import Environment
     from sweep.search.trials import Status, TrialRecord
-    from sweep_model import Floats
+    from sweep_model import Floats, Labels
     from sweep_model.hyperparameters import Hyperparameters
     from sweep_model.panels import LaneState
     from sweep_model.training import EpochResult, Training
 
 
 LEARNING_RATE = "train/learning_rate"
+AT_END = "val_at_end/"
+"""What the metrics of the validation rows at a trial's end begin with."""
 MANY_CLASSES = 100
 """With more classes their accuracies are not recorded one by one."""
+BLOCK = 4096
+"""Validation rows that are scored at a time."""
 
 
 @dataclass(eq=False)
@@ -119,12 +124,22 @@ class TrainingLog:
         )
 
     def measure(self, classifier: LinearClassifier) -> None:
-        """Add the validation accuracy of each class to the metrics."""
+        """Add what the validation rows say at the end, with intervals, and of each class."""
         validation, names = self.data.validation, self.data.class_names
-        if len(names) > MANY_CLASSES:
+        predicted: list[Labels] = []
+
+        def scores() -> Iterator[Floats]:
+            for start in range(0, len(validation.labels), BLOCK):
+                rows = validation.rows[start : start + BLOCK]
+                block = rows @ classifier.weights.T + classifier.bias
+                predicted.append(block.argmax(axis=1))
+                yield block
+
+        for name, estimate in estimates(scores(), validation.labels, classifier.loss).items():
+            self.metrics |= estimate.metrics(AT_END + name)
+        if len(names) > MANY_CLASSES or self.epoch < self.training.epochs:
             return
-        scores = validation.rows @ classifier.weights.T + classifier.bias
-        shares = per_class_accuracy(scores.argmax(axis=1), validation.labels, len(names))
+        shares = per_class_accuracy(np.concatenate(predicted), validation.labels, len(names))
         self.metrics |= {
             f"val_accuracy_of/{metric_name(name)}": float(share)
             for name, share in zip(names, shares, strict=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from sweep.curves import METRICS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -171,6 +173,11 @@ def describe(trial: TrialRecord) -> dict[str, Any]:
         **{
             metric: nan_to_none(trial.last(metric))
             for metric in ("val/accuracy", "val/loss", "train/accuracy")
+        },
+        **{
+            metric: nan_to_none(trial.last(metric))
+            for metric in trial.curves
+            if metric not in METRICS  # another objective
         },
         **trial.params,
     }

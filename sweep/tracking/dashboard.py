@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 
 LOGARITHMIC: Final = {"l2": "log10_l2", "learning_rate": "log10_learning_rate"}
 """Parameters that are also logged as their logarithm: the page's axes are linear."""
-RESULTS: Final = {"val-accuracy": "best/val_accuracy", "val-loss": "val/loss"}
-"""For each objective the metric that a chart shows as a trial's result."""
-FINAL: Final = {"val-accuracy": "final/val_accuracy", "val-loss": "final/val_loss"}
-"""For each objective the metric that complete trials alone have; the page puts others after them.
-"""
 SHOWN: Final = 2
 """How many hyperparameters get a chart of their own."""
 WEIGHTS: Final = "weights"
@@ -137,13 +132,13 @@ def study_view(
 
     `image_step` is the epoch at which the slider of the weight images stands at first.
     """
-    varied, result = config.space.varied(), metric(RESULTS[config.objective])
+    varied, result = config.space.varied(), metric(_result(config))
     title = "The most important hyperparameters" if important else "Hyperparameters"
     axes = [_axis(config, name) for name in varied]
     layout = sections(
         ("Settings and results", 1, 400, _parallel(axes, result)),
         (title, 2, 360, _scatters(config, important or varied, result)),
-        ("Learning curves", 2, 360, _learning_curves()),
+        ("Learning curves", 2, 360, _learning_curves(config)),
         (WEIGHTS_SECTION, 1, IMAGES_HEIGHT, _images(config, image_step)),
     )
     conditions = [f"tags.`sweep.{name}` = '{value}'" for name, value in tags.items()]
@@ -160,14 +155,14 @@ def pair_view(studies: Sequence[Study], *, others: Iterable[str] = ()) -> View:
     (first, tags), (second, more_tags) = studies
     varied = dict.fromkeys(first.space.varied() + second.space.varied())
     apart = ["loss"] if first.loss != second.loss else []
-    result = metric(RESULTS[first.objective])
+    result = metric(_result(first))
     axes = [*apart, *(_axis(first, name) for name in varied)]
     strips = [scatter(parameter(name), result) for name in apart]
     layout = sections(
         ("Settings and results", 1, 400, _parallel(axes, result)),
         ("Results", 2, 360, [*strips, bars(result["key"])]),
         ("Hyperparameters", 2, 360, _scatters(first, list(varied), result)),
-        ("Learning curves", 2, 360, _learning_curves()),
+        ("Learning curves", 2, 360, _learning_curves(first)),
         (WEIGHTS_SECTION, 1, IMAGES_HEIGHT, _images(first, first.epochs)),
     )
     grouped = {
@@ -182,6 +177,11 @@ def pair_view(studies: Sequence[Study], *, others: Iterable[str] = ()) -> View:
     key = f"sweep-{hashlib.sha256(both.encode()).hexdigest()[:16]}"
     state = _page(first, [TRIALS_ONLY, *conditions]) | layout | grouped
     return View(key, f"{first.study} beside {second.study}", state)
+
+
+def _result(config: StudyConfig) -> str:
+    """Return the metric that a chart shows as a trial's result."""
+    return "best/val_accuracy" if config.objective == "val-accuracy" else config.metric
 
 
 def _parallel(axes: Sequence[str], result: Axis) -> list[Card]:
@@ -204,8 +204,9 @@ def _axis(config: StudyConfig, name: str) -> str:
     return LOGARITHMIC.get(name, name) if isinstance(axis, Range) and axis.log else name
 
 
-def _learning_curves() -> list[Card]:
+def _learning_curves(config: StudyConfig) -> list[Card]:
     return [
+        *(curves(config.metric) for _ in config.further),
         curves("val/accuracy"),
         curves("val/loss", log=True),
         curves("train/loss", "val/loss", log=True),
@@ -215,8 +216,8 @@ def _learning_curves() -> list[Card]:
 
 def _page(config: StudyConfig, conditions: Sequence[str]) -> dict[str, Any]:
     """Return which runs stand on the page, in which order and columns."""
-    final = FINAL[config.objective]
-    metrics = dict.fromkeys([final, "best/val_accuracy", "val/accuracy", "val/loss"])
+    final = f"final/{config.metric.replace('/', '_')}"  # complete trials alone have it: others last
+    metrics = dict.fromkeys([final, "best/val_accuracy", "val/accuracy", "val/loss", config.metric])
     # of a small number the table hides the exponent, so it gets the logarithm, too
     parameters = [_axis(config, name) for name in config.space.varied()]
     columns = [f"metrics.`{name}`" for name in metrics]

@@ -343,7 +343,7 @@ def _digest(state: str) -> str:
 
 Card: TypeAlias = dict[str, Any]
 Axis: TypeAlias = dict[str, str]
-GENERATED: Final = ("best", "final", "train", "val", "val_accuracy_of")
+GENERATED: Final = ("best", "final", "train", "val", "val_accuracy_of", "val_at_end")
 """Sections in which the page itself puts a chart of each metric, named by the metrics' groups."""
 
 

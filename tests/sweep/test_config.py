@@ -26,6 +26,7 @@ from sweep.config import (
     default_slots,
     trial_seed,
 )
+from sweep.curves import NOUNS
 from sweep.errors import SweepError
 from sweep.search_space import DEFAULT_SPACES, Choices
 
@@ -33,7 +34,7 @@ BAD = [
     ({"loss": "hinge"}, "loss must be one of softmax, bce: got 'hinge'"),
     ({"sampler": "gp"}, "sampler must be one of tpe, random, qmc, grid: got 'gp'"),
     ({"pruner": ""}, "pruner must be one of halving, median, hyperband, none: got ''"),
-    ({"objective": "loss"}, "objective must be one of val-accuracy, val-loss: got 'loss'"),
+    ({"objective": "loss"}, f"objective must be one of {', '.join(OBJECTIVES)}: got 'loss'"),
     ({"train_curve": "half"}, "train_curve must be one of sample, all: got 'half'"),
     *(({"lanes": n}, f"lanes must be one of 1, 2, 4, 8: got {n!r}") for n in (0, 3, 16, 2.5, "4")),
     ({"epochs": 0}, "epochs must lie in [1, inf]: got 0"),
@@ -111,7 +112,17 @@ def test_the_objective_is_the_name_of_a_curve_and_a_direction(make_config):
         (config.metric, config.direction, config.sign)
         for config in (make_config(objective=objective) for objective in OBJECTIVES)
     ]
-    assert told == [("val/accuracy", "maximize", -1), ("val/loss", "minimize", 1)]
+    assert told == [
+        ("val/accuracy", "maximize", -1),
+        ("val/loss", "minimize", 1),
+        ("val/balanced_accuracy", "maximize", -1),
+        ("val/macro_f1", "maximize", -1),
+        ("val/top5_accuracy", "maximize", -1),
+        ("val/log_loss", "minimize", 1),
+    ]
+    assert [metric for metric, *_ in sorted(told)] == sorted(NOUNS)
+    further = [make_config(objective=objective).further for objective in OBJECTIVES]
+    assert further[:3] == [(), (), ("balanced_accuracy",)]
 
 
 def test_every_setting_that_changes_a_trial_is_a_difference(make_config):
@@ -220,6 +231,15 @@ def test_whole_numbers_are_whole_and_within_their_bounds(make_config):
         for value in (2.5, 3.0, True, "3", None, math.nan, math.inf):
             with pytest.raises(SweepError, match=f"{name} must be a whole number: got"):
                 make_config(**{name: value})
+
+
+def test_a_record_without_class_weights_is_of_a_study_before_there_were_any(make_config):
+    record = make_config().record()
+    del record["class_weight"]
+    assert StudyConfig.from_record(record) == make_config()
+    assert make_config().differences(make_config(class_weight="balanced")) == [
+        "class_weight none -> balanced"
+    ]
 
 
 def test_a_record_of_another_version_is_refused_in_one_line(make_config):

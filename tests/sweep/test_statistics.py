@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, bootstrap, ttest_1samp
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
 from sweep.statistics import (
     BINS,
@@ -17,6 +18,7 @@ from sweep.statistics import (
     best_of,
     compare_paired,
     difference_interval,
+    estimates,
     expected_best,
     holm,
     mcnemar,
@@ -28,6 +30,50 @@ from sweep_model.losses import BCE, SOFTMAX
 from sweep_model.metrics import calibration_bins
 
 # Intervals
+
+
+@pytest.fixture(scope="module")
+def scored():
+    """Return scores of 500 rows in 8 classes of unequal size, and their labels."""
+    rng = np.random.default_rng(3)
+    labels = rng.choice(8, 500, p=np.arange(1, 9) / 36)
+    return 1.5 * rng.normal(size=(500, 8)) + 2 * np.eye(8)[labels], labels
+
+
+def test_estimates_are_scikit_learns_with_the_bootstraps_intervals(scored):
+    scores, labels = scored
+    found = estimates([scores[:200], scores[200:]], labels, SOFTMAX)
+    probabilities = SOFTMAX.probabilities(scores)
+    rows = np.arange(500)
+    oracles = {
+        "accuracy": lambda at: (scores[at].argmax(axis=1) == labels[at]).mean(),
+        "balanced_accuracy": lambda at: balanced_accuracy_score(
+            labels[at], scores[at].argmax(axis=1)
+        ),
+        "macro_f1": lambda at: f1_score(labels[at], scores[at].argmax(axis=1), average="macro"),
+        "top5_accuracy": lambda at: (
+            (scores[at] > scores[at, labels[at]][:, None]).sum(axis=1) < 5
+        ).mean(),
+        "log_loss": lambda at: log_loss(labels[at], probabilities[at], labels=range(8)),
+    }
+    assert found.keys() == oracles.keys()
+    for name, oracle in oracles.items():
+        assert found[name].value == pytest.approx(oracle(rows))
+        drawn = bootstrap(
+            (rows,), oracle, n_resamples=400, vectorized=False, method="percentile", rng=1
+        ).confidence_interval
+        assert found[name].low == pytest.approx(drawn.low, abs=0.15 * (drawn.high - drawn.low))
+        assert found[name].high == pytest.approx(drawn.high, abs=0.15 * (drawn.high - drawn.low))
+
+
+def test_a_top_5_of_five_classes_is_left_out_and_absent_classes_do_no_harm():
+    scores = np.eye(5)[[0, 1, 1, 2]]
+    found = estimates([scores], np.array([0, 1, 2, 2]), BCE)
+    assert list(found) == ["accuracy", "balanced_accuracy", "macro_f1", "log_loss"]
+    assert found["balanced_accuracy"].value == pytest.approx(2.5 / 3)
+    assert all(each.low <= each.value <= each.high for each in found.values())
+    certain = estimates([scores], np.array([0, 1, 1, 2]), BCE)["macro_f1"]
+    assert certain == (1, 1, 1)
 
 
 PUBLISHED = [

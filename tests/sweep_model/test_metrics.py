@@ -1,17 +1,31 @@
 import math
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    recall_score,
+    top_k_accuracy_score,
+)
+from sklearn.metrics import log_loss as log_loss_score
 
+from sweep_model.losses import BCE, LOSSES, SOFTMAX
 from sweep_model.metrics import (
     accuracy,
+    balanced_accuracy,
     calibration_bins,
     confusion,
     expected_calibration_error,
+    further_metrics,
+    in_top5,
+    macro_f1,
     per_class_accuracy,
     true_class_probability,
 )
@@ -38,6 +52,44 @@ def test_rows_of_the_confusion_are_true_classes_and_an_absent_class_has_no_accur
     assert confusion(np.array([1]), np.array([0]), 2).tolist() == [[0, 1], [0, 0]]
     ours = per_class_accuracy(np.array([0, 2]), np.array([0, 0]), 3)
     np.testing.assert_array_equal(ours, [0.5, np.nan, np.nan])
+
+
+@given(FOUR, FOUR)
+def test_balanced_accuracy_and_macro_f1_agree_with_scikit_learn(predicted, labels):
+    with warnings.catch_warnings():  # of classes that were predicted and have no rows
+        warnings.simplefilter("ignore")
+        expected = balanced_accuracy_score(labels, predicted)
+    assert balanced_accuracy(predicted, labels, 4) == pytest.approx(expected)
+    expected = f1_score(labels, predicted, average="macro")
+    assert macro_f1(predicted, labels, 4) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_further_metrics_of_scores_agree_with_scikit_learn(name):
+    rng, loss, k = np.random.default_rng(5), LOSSES[name], 8
+    labels = rng.integers(0, k, 400)
+    scores = 3 * rng.normal(size=(400, k)) + 2 * np.eye(k)[labels]
+    probabilities = loss.probabilities(scores)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    predicted = scores.argmax(axis=1)
+    expected = {
+        "log_loss": log_loss_score(labels, probabilities),
+        "top5_accuracy": top_k_accuracy_score(labels, scores, k=5),
+        "macro_f1": f1_score(labels, predicted, average="macro"),
+        "balanced_accuracy": balanced_accuracy_score(labels, predicted),
+    }
+    assert further_metrics(expected, scores, labels, loss) == pytest.approx(expected)
+
+
+def test_of_equal_scores_the_first_classes_are_the_top():
+    assert in_top5(np.zeros((7, 7)), np.arange(7), SOFTMAX).tolist() == 5 * [True] + 2 * [False]
+
+
+def test_the_log_loss_of_extreme_scores_is_finite():
+    scores = np.array([[-1e4, 1e4, -1e4]])
+    for loss in (SOFTMAX, BCE):
+        lost = further_metrics(["log_loss"], scores, np.array([0]), loss)["log_loss"]
+        assert lost == pytest.approx(2e4 if loss is SOFTMAX else 1e4)
 
 
 def test_accuracy_needs_one_prediction_per_label_and_at_least_one():

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import BCE, LOSSES, SOFTMAX
+from sweep_model.metrics import OF_PREDICTIONS, OF_ROWS
 from sweep_model.panels import LANES, LaneState, Panel, Panels, Problem, lanes_agree
 from sweep_model.preprocessing import MirrorRows
 from sweep_model.reference import train
-from sweep_model.training import DivergedError, Rows, Training
+from sweep_model.training import DivergedError, Rows, Training, balanced_weights
 
 N, SHAPE = 45, (1, 2, 3)
 CIFAR10 = {"n": 430, "shape": (3, 32, 32), "classes": 10}
@@ -301,6 +303,37 @@ def test_sets_are_evaluated_by_name_and_final_ones_in_the_last_epoch_only():
                 assert one.loss == pytest.approx(other.loss, rel=1e-4, abs=1e-6)
                 assert one.cost == pytest.approx(other.cost, rel=1e-4, abs=1e-6)
                 assert one.accuracy == pytest.approx(other.accuracy, abs=1e-3)
+
+
+@both_losses
+def test_further_metrics_are_those_of_the_reference_for_the_sets_that_ask(loss):
+    names, shape, classes = (*OF_PREDICTIONS, *OF_ROWS), (1, 2, 3), 7
+    problem = problem_of(loss=loss, classes=classes)
+    many = MirrorRows.of(rows_of(2_500, 6, classes, 5), shape)  # in several blocks
+    evaluation = {**problem.evaluation, "many": many}
+    problem = replace(problem, evaluation=evaluation, further={"many": names})
+    rows, sets = sets_of(classes=classes)
+    sets["many"] = rows_of(2_500, 6, classes, 5)
+    trainings = {number: changed(number=number, l2=0.01 * number) for number in range(3)}
+    for key, outcomes in train_all(problem, trainings).items():
+        expected = train(
+            rows, sets, trainings[key], loss=loss, classes=classes, image_shape=shape, further=names
+        )
+        for (found, _), (result, *_) in zip(outcomes, expected, strict=True):
+            further = found.evaluations["many"].further
+            assert further == pytest.approx(result.evaluations["many"].further, abs=2e-3)
+            assert not found.evaluations["train"].further
+    assert bits(alone(problem, trainings[2], lanes=4)) == bits(train_all(problem, trainings)[2])
+
+
+def test_balanced_classes_count_alike():
+    rows, _ = sets_of()
+    weights = balanced_weights(rows.labels)
+    expected = compute_sample_weight("balanced", rows.labels)
+    np.testing.assert_allclose(weights, expected)
+    sums = np.bincount(rows.labels, weights=weights)
+    np.testing.assert_allclose(sums, N / 3)
+    assert_trains_as_the_reference([changed(row_weights=weights), TRAINING], loss=BCE)
 
 
 def test_a_final_cost_that_is_not_finite_is_divergence_in_the_last_epoch():

@@ -67,6 +67,11 @@ def space(**axes):
     return axes_of(axes)
 
 
+def test_a_top_5_of_few_classes_is_no_objective(plan):
+    with pytest.raises(SweepError, match=r"images has 3 classes, so every row's own .* choose"):
+        plan(objective="val-top5-accuracy")
+
+
 def test_what_is_asked_for_becomes_a_config_and_rows(plan, folder):
     asked = {"loss": "bce", "epochs": 6, "seed": 3, "sampler": "qmc", "pruner": "none"}
     asked |= {"objective": "val-loss", "train_curve": "all"}

@@ -12,7 +12,7 @@ from sweep.analysis.runs import kept_runs
 from sweep.engine import LocalEngine
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search.lock import InterruptedStudyError
-from sweep.search.trials import Status
+from sweep.search.trials import Status, best_trial
 from sweep.search_space import read_space
 from sweep_model.classifier import LinearClassifier
 
@@ -57,6 +57,24 @@ def again(tiny_data, tracker):
         )
 
     return again
+
+
+def test_another_objective_decides_with_balanced_classes_and_comes_out_bit_for_bit(
+    make_study, make_config, space, search, tiny_data
+):
+    config = make_config(
+        epochs=3, slots=4, space=space, sampler="random", objective="val-macro-f1", pruner="none"
+    )
+    weighted = replace(config, study="weighted", class_weight="balanced")
+    uneven = replace(tiny_data, training=tiny_data.training.first(40))  # 14, 13 and 13 rows
+    plain, study = (search(make_study(each), uneven, 4) for each in (config, weighted))
+    best = best_trial(weighted, study.trials())
+    curves = [trial.curves["val/macro_f1"] for trial in study.trials()]
+    assert best.last("val/macro_f1") == max(curve[-1] for curve in curves if len(curve) == 3)
+    assert best.metrics["val_at_end/macro_f1"] == pytest.approx(best.last("val/macro_f1"))
+    assert plain.trial(best.number).weights_digest != best.weights_digest
+    verdict = reproduce_trial(study, best, uneven, None, tolerance=0)
+    assert (verdict.matches, verdict.points) == ("bit for bit", 21)
 
 
 def test_whatever_became_of_a_trial_it_comes_out_bit_for_bit(

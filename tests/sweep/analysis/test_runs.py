@@ -89,6 +89,7 @@ def test_the_run_of_a_study_says_what_it_searches(study, trials, tiny_data):
         "pruner": "halving",
         "objective": "val-accuracy",
         "train_curve": "sample",
+        "class_weight": "none",
         "val_size": 15,
         "split_seed": 0,
         "slots": 8,

@@ -73,7 +73,7 @@ def test_json_has_stable_keys(invoke, recorded_study, tmp_path):
     best = json.loads(invoke("best", name, "--json").stdout)
     assert list(best) == [
         *("study", *(key for key in shown["trials"][0])),
-        *("val/accuracy_interval", "grounds"),
+        *("val/accuracy_interval", "grounds", "metrics"),
     ]
     assert best["val/accuracy_interval"] == pytest.approx([0.8608, 0.9291], abs=1e-4)
     path = tmp_path / "ranges.toml"

@@ -26,6 +26,7 @@ GIVEN = {
     "batch_size": 50,
     "flip_probability": 0.2,
 }
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")  # no top 5 of three classes
 WEIGHTS = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [-1, -1, -1, -1]], np.float32)
 
 
@@ -222,16 +223,30 @@ def test_the_classifier_is_that_of_the_weights_in_pixel_order(begin, tmp_path):
 
 
 def test_accuracy_is_told_for_each_class_that_has_validation_rows(begin):
-    log = begin()
+    log = begin(epochs=1)
+    log.record(result(1))
     log.measure(log.classifier(state()))
-    assert log.metrics == {"val_accuracy_of/flat_bed": 1.0, "val_accuracy_of/tall": 0.5}
+    of_classes = {name: log.metrics[name] for name in log.metrics if "accuracy_of" in name}
+    assert of_classes == {"val_accuracy_of/flat_bed": 1.0, "val_accuracy_of/tall": 0.5}
+
+
+def test_what_ends_is_measured_by_every_metric_with_intervals(begin):
+    log = begin(epochs=2)
+    log.record(result(1))
+    log.measure(log.classifier(state()))  # as one that is pruned
+    names = [f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")]
+    assert sorted(log.metrics) == sorted(f"val_at_end/{name}" for name in names)
+    for name in METRICS:
+        value, low, high = (log.metrics[f"val_at_end/{name}{end}"] for end in ("", "_low", "_high"))
+        assert low <= value <= high
 
 
 def test_the_accuracies_of_very_many_classes_are_not_recorded_one_by_one(begin, monkeypatch):
     monkeypatch.setattr(training_log, "MANY_CLASSES", 2)
-    log = begin()
+    log = begin(epochs=1)
+    log.record(result(1))
     log.measure(log.classifier(state()))
-    assert log.metrics == {}
+    assert not any(name.startswith("val_accuracy_of/") for name in log.metrics)
 
 
 def test_a_figure_that_fails_is_told_and_everything_else_is_kept(begin, tmp_path):

@@ -53,6 +53,8 @@ def test_a_page_has_only_the_trials_of_its_study_all_of_them_the_best_first(make
     for objective, key, ascending in (
         ("val-accuracy", "metrics.`final/val_accuracy`", False),
         ("val-loss", "metrics.`final/val_loss`", True),
+        ("val-macro-f1", "metrics.`final/val_macro_f1`", False),
+        ("val-log-loss", "metrics.`final/val_log_loss`", True),
     ):
         view = study_view(make_config(objective=objective), TAGS)
         assert (view.key, view.name) == ("sweep-a1", "tiny-softmax: dashboard")
@@ -132,7 +134,7 @@ def test_every_chart_has_a_section_and_an_identity_and_the_pages_own_stand_in_cl
         shown = {section["uuid"] for section in laid_out if section["display"]}
         assert {card["metricSectionId"] for card in cards} == shown
         closed = [section["name"] for section in laid_out if not section["display"]]
-        assert closed == ["best", "final", "train", "val", "val_accuracy_of"]
+        assert closed == ["best", "final", "train", "val", "val_accuracy_of", "val_at_end"]
         assert not browsers & view.state.keys()  # which MLflow takes from the browser alone
 
 
