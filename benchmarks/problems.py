@@ -41,6 +41,7 @@ from sweep_model.training import Rows as PixelRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Executor
 
     import numpy.typing as npt
 
@@ -136,10 +137,9 @@ def _cifar10(folder: Path | None) -> Dataset:
     return open_source("cifar10", folder).development()
 
 
-def cifar10(folder: Path | None, rows: int, judge: int = 5_000, **more: Any) -> Data:
+def cifar10(folder: Path | None, rows: int, select: int, judge: int, **more: Any) -> Data:
     """Images of CIFAR-10; the rows that select and judge are the same however many train."""
     dataset = _cifar10(folder)
-    select = 5_000
     numbers = np.r_[:rows, 30_000 : 30_000 + select, 40_000 : 40_000 + judge]
     return Data(
         rows=dataset.rows[numbers],
@@ -152,7 +152,7 @@ def cifar10(folder: Path | None, rows: int, judge: int = 5_000, **more: Any) -> 
 
 def features_of_cifar10(folder: Path | None, of: Callable[[Floats, int], Floats]) -> Data:
     """Features of images of CIFAR-10, for what is called a linear probe."""
-    data = cifar10(folder, 10_000)
+    data = cifar10(folder, rows=5_000, select=3_000, judge=5_000)
     images = data.rows.reshape(-1, 3, 32, 32).astype(np.float32) / 255
     return Data(rows=of(images, data.parts[0]), labels=data.labels, parts=data.parts)
 
@@ -167,7 +167,8 @@ def convolutions(images: Floats, rows: int) -> Floats:
     windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(2, 3))
     places = rng.integers(0, 33 - size, (2, 10_000))
     patches = windows[rng.integers(0, rows, 10_000), :, places[0], places[1]].reshape(10_000, -1)
-    patches = patches - patches.mean(axis=1, keepdims=True)
+    patches = patches[patches.std(axis=1) > 0.01]  # noqa: PLR2004 - a patch of one colour is none
+    patches -= patches.mean(axis=1, keepdims=True)
     values, vectors = np.linalg.eigh(np.cov(patches.T))
     whiten = vectors / np.sqrt(values + 1e-3) @ vectors.T
     kernels = patches[:filters] @ whiten
@@ -290,9 +291,10 @@ DATA: dict[str, Callable[[Path | None], Data]] = {
     "many-classes": many_classes,
     "cifar10-gradients": partial(features_of_cifar10, of=gradients),
     "cifar10-convolutions": partial(features_of_cifar10, of=convolutions),
-    "cifar10-2000": partial(cifar10, rows=2_000),
-    "cifar10-10000": partial(cifar10, rows=10_000),
-    "cifar10-20000": partial(cifar10, rows=20_000, judge=10_000, wides=0, averaged=False),
+    "cifar10-2000": partial(cifar10, rows=2_000, select=3_000, judge=5_000, wides=0),
+    "cifar10-10000": partial(
+        cifar10, rows=10_000, select=5_000, judge=5_000, wides=0, averaged=False
+    ),
 }
 
 
@@ -401,8 +403,7 @@ class Trainer:
         before: dict[int, LaneState] = {}
         with ThreadPoolExecutor(workers) as pool:
             for epoch in range(epochs):
-                with threadpool_limits(1, user_api="blas"):
-                    results, _ = panels.run_pass(pool, workers)
+                results, _ = panels.run_pass(pool, workers)
                 kept = {key: one for key, one in results.items() if isinstance(one, EpochResult)}
                 for key, result in kept.items():
                     for name in names:
@@ -413,22 +414,24 @@ class Trainer:
                 if averaged:
                     now = {key: panels.state(key) for key in kept}
                     means = [_mean(before.get(key, now[key]), now[key]) for key in now]
-                    curves["averaged_right"][list(now), epoch] = self._right(means)
+                    curves["averaged_right"][list(now), epoch] = self._right(means, pool)
                     before = now
         return curves
 
-    def _right(self, states: Sequence[LaneState]) -> Labels:
+    def _right(self, states: Sequence[LaneState], pool: Executor) -> Labels:
         """How many selecting rows each classifier predicts rightly."""
         rows = self.rows.evaluation["select"]
-        right = np.zeros(len(states), np.int64)
         weights = np.concatenate([state.weights for state in states]).T
         bias = np.concatenate([state.bias for state in states])
-        for start in range(0, len(rows.labels), 1_000):
-            part = slice(start, start + 1_000)
+
+        def count(start: int) -> Labels:
+            part = slice(start, start + 500)
             scores = rows.rows[part] @ weights + bias
             predicted = scores.reshape(-1, len(states), self.rows.classes).argmax(axis=2)
-            right += (predicted == rows.labels[part, None]).sum(axis=0)
-        return right
+            right: Labels = (predicted == rows.labels[part, None]).sum(axis=0)
+            return right
+
+        return np.sum(list(pool.map(count, range(0, len(rows.labels), 500))), axis=0)
 
 
 def _mean(one: LaneState, other: LaneState) -> LaneState:
@@ -500,7 +503,8 @@ def main() -> None:
     for name in asked.names or names:
         began = time.perf_counter()
         data, _, loss = name.rpartition("-")
-        held = record(data, loss, asked.data_dir)
+        with threadpool_limits(1, user_api="blas"):  # each thread has its own share
+            held = record(data, loss, asked.data_dir)
         np.savez_compressed(FOLDER / f"{name}.npz", **held)
         best = held["select_right"][:, -1].argmax()
         judged = held["judge_right"][best, -1] / held["judge_rows"]
