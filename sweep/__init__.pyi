@@ -1,3 +1,4 @@
+from .config import DataFiles as DataFiles
 from .errors import SweepError as SweepError
 from .search import Objective as Objective
 from .search_space import Choices as Choices

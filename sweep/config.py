@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweep.errors import SweepError
 from sweep.search_space import DEFAULT_SPACES, space_from_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from sweep.search_space import Space
@@ -58,18 +58,83 @@ USUAL: Mapping[str, Any] = {
 _TRAINING, _CONFIRMATIONS = 1, 2
 
 
+@dataclass(frozen=True)
+class DataFiles:
+    """A file or folder of features, and what goes with it.
+
+    Attributes
+    ----------
+    data
+        .npz, .npy, .safetensors, .parquet, .csv, or a folder of .npy files.
+    labels
+        The .npy file of the labels, where `data` holds features alone.
+    label
+        The column of labels of a table.
+    names
+        What `data` calls the arrays of `ARRAY_NAMES`.
+    val, val_labels, test, test_labels
+        Of validation and of test rows that lie in files of their own.
+
+    """
+
+    data: str
+    _: KW_ONLY
+    labels: str | None = None
+    label: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    val: str | None = None
+    val_labels: str | None = None
+    test: str | None = None
+    test_labels: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in PATHS:  # a Path is welcome
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else str(value))
+
+    def parts(self) -> dict[str, Any]:
+        """Return what goes with `data`, as plain values for JSON."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in plain.items() if value and name != "data"}
+
+    def at(self, place: Callable[[str], str]) -> DataFiles:
+        """Return the same with its paths replaced."""
+        parts: dict[str, Any] = {"data": self.data, **self.parts()}
+        parts |= {name: place(parts[name]) for name in PATHS if name in parts}
+        return DataFiles(**parts)
+
+
+PATHS = ("data", "labels", "val", "val_labels", "test", "test_labels")
+"""The attributes of `DataFiles` that are paths."""
+ARRAY_NAMES = ("X", "y", "X_val", "y_val", "X_test", "y_test", "class_names")
+"""Of what a file of arrays holds; all but X and y may be missing."""
+NAMED_DATA = ("auto", "cifar10", "digits")
+"""Data that are no files."""
+SUFFIXES = (".npz", ".npy", ".safetensors", ".parquet", ".csv")
+"""Of files that hold data."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which rows a study or a single trial works on, and how to find them again."""
 
     source: str
-    """`cifar10`, `digits`, the path of an .npz file, or `arrays` that were in memory."""
+    """`cifar10`, `digits`, the path of a file or folder, or `arrays` that were in memory."""
     directory: str | None
     name: str
     val_size: int
     split_seed: int
     data_digest: str
     split_digest: str
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    """What goes with a file, see `DataFiles`."""
+
+    @property
+    def files(self) -> DataFiles | None:
+        """The file, and what goes with it; None for other sources."""
+        if self.source in (*NAMED_DATA, "arrays"):
+            return None
+        return DataFiles(self.source, **self.parts)
 
     def is_same(self, other: DataConfig) -> bool:
         """Whether these are the same rows, split alike, wherever they lie."""
@@ -78,7 +143,7 @@ class DataConfig:
 
     def moved(self, file: Path) -> DataConfig:
         """Return the config of the same rows in a file that lies elsewhere."""
-        if not self.source.endswith(".npz"):
+        if self.files is None:
             raise SweepError(f"{file}: the study is on {self.source}, not on a file; leave it out")
         return replace(self, source=str(file.expanduser().resolve()))
 
@@ -248,6 +313,11 @@ def _data_options(data: DataConfig) -> list[tuple[str, object]]:
     options: list[tuple[str, object]] = [("data", named)]
     if data.directory is not None and data.source == data.name:  # a file is found by its path
         options.append(("data-dir", data.directory))
+    for name, value in data.parts.items():
+        if name == "names":
+            options.append(("map", ",".join(f"{ours}={theirs}" for ours, theirs in value.items())))
+        else:
+            options.append((name.replace("_", "-"), value))
     options.append(("val-size", data.val_size))
     if data.split_seed:
         options.append(("split-seed", data.split_seed))

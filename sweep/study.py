@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Verdict,
     )
     from sweep.archive import Exported
-    from sweep.config import StudyConfig
+    from sweep.config import DataFiles, StudyConfig
     from sweep.data import Prepared, Source
     from sweep.search import StudyRecord, TrialRecord
     from sweep.search_space import Space
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 AnyPath: TypeAlias = str | Path
 Folder: TypeAlias = AnyPath | Workspace | None
-Data: TypeAlias = "AnyPath | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
-"""A name, a file, arrays `(X, y)`, or arrays by the names that they have in a file."""
+Data: TypeAlias = "AnyPath | DataFiles | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
+"""A name, a file, a file and what goes with it, arrays `(X, y)`, or arrays by names."""
 
 
 def run(
@@ -395,13 +395,10 @@ class Study:
 
     def _rows(self) -> tuple[Prepared, Source]:
         """Read the study's rows again, and check that they are the same."""
-        from sweep.data import open_source, reopen_data, reopen_source
+        from sweep.data import reopen_data, reopen_source
 
         _check_address(self.record.workspace, self._uri)
-        if self._data is None:
-            source = reopen_source(self.config.data, self._data_dir)
-        else:
-            source = open_source(_named(self._data), self._data_dir)
+        source = reopen_source(self.config.data, self._data_dir, _named(self._data))
         return reopen_data(self.config.data, source), source
 
 
@@ -442,9 +439,10 @@ def load_data(
 ) -> Prepared:
     """Return training and validation rows, standardised by the training rows, for `Objective`.
 
-    `data` is `digits`, `cifar10`, a FILE.npz with `X` and `y`, or `auto`: CIFAR-10 where it lies
-    ready, else digits. `data_dir` is where CIFAR-10 lies. `.training` and `.validation` have
-    `.rows` (n, d) in float32 and `.labels` (n,). The test rows are not among them.
+    `data` is `digits`, `cifar10`, a file with `X` and `y`, `DataFiles`, arrays `(X, y)`, or `auto`:
+    CIFAR-10 where it lies ready, else digits. `data_dir` is where CIFAR-10 lies. `.training` and
+    `.validation` have `.rows` (n, d) in float32 and `.labels` (n,). The test rows are not among
+    them.
     """
     from sweep.data import open_source, prepare, split_rows
 
@@ -495,7 +493,6 @@ def train(
         source,
         val_size=val_size,
         split_seed=split_seed,
-        given=data if isinstance(data, str) else source.name,
         mirrored=True,
     )
     for notice in rows.notices:

@@ -52,8 +52,8 @@ class Plan:
         Its name.
     trials
         How many are to be finished.
-    source, data
-        Of its rows, and what names them.
+    source
+        Of its rows.
     base
         The study itself, if it has begun, or the one that it is to be like.
     same_rows
@@ -66,7 +66,6 @@ class Plan:
     study: str
     trials: int
     source: Source
-    data: Data
     base: StudyRecord | None
     same_rows: bool
     notices: list[str]
@@ -102,7 +101,6 @@ class Plan:
             self.source,
             val_size=val_size,
             split_seed=split_seed or 0,
-            given=self.data,
             mirrored=True,
         )
         loss = self.settings.get("loss", LOSSES[0])
@@ -196,8 +194,8 @@ def plan_study(
     elif like is not None:
         raise SweepError(f"a study like {like!r} needs a name: sweep run NAME --like {like}")
     same_rows = base is not None and data is None
-    if base is not None and same_rows:
-        data, source = base.config.data.source, reopen_source(base.config.data, data_dir)
+    if base is not None and (same_rows or base.name == study):
+        source = reopen_source(base.config.data, data_dir, data)
     else:
         data = "auto" if data is None else data
         source = open_source(data, data_dir)
@@ -210,7 +208,6 @@ def plan_study(
         study=study,
         trials=trials or _goal(base),
         source=source,
-        data=data,
         base=base,
         same_rows=same_rows or (base is not None and base.name == study),
         notices=[

@@ -9,11 +9,13 @@ import json
 import zipfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.analysis import fetch_classifier, find_selected
 from sweep.archive.load import CURVES, MODEL, README, STUDY, TRIALS, unpack
 from sweep.archive.models import BUILT_IN, FORMAT, VERSION, RefusedError
+from sweep.config import SUFFIXES
 from sweep.curves import metrics_of
 from sweep.errors import SweepError
 from sweep.io import check_replaceable, scratch_folder, with_room, write_whole
@@ -22,7 +24,6 @@ from sweep.search_space import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from sweep.config import StudyConfig
     from sweep.search import StudyRecord, TrialRecord
@@ -114,8 +115,14 @@ def _portable_config(config: StudyConfig) -> dict[str, Any]:
     """Return the config without the folders of this machine."""
     record = config.record()
     data = {name: value for name, value in record["data"].items() if name != "directory"}
-    if data["source"] not in BUILT_IN:
+    if files := config.data.files:
+        suffix = Path(files.data).suffix  # a folder's is a part of its name
+        data["source"] = data["name"] + (suffix if suffix.lower() in SUFFIXES else "")
+        data["parts"] = files.at(lambda path: Path(path).name).parts()
+    elif data["source"] not in BUILT_IN:
         data["source"] = f"{data['name']}.npz"
+    if not data["parts"]:
+        del data["parts"]
     return record | {"data": data}
 
 

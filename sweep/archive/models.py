@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from sweep.analysis import Confirmation
-from sweep.config import MAX_SEED, MAX_SLOTS, StudyConfig
+from sweep.config import MAX_SEED, MAX_SLOTS, PATHS, SUFFIXES, StudyConfig
 from sweep.curves import METRICS, NOUNS, metrics_of
 from sweep.errors import SweepError
 from sweep.search import Status, TrialRecord, best_trial
@@ -48,6 +48,7 @@ def _distinct(values: list[int]) -> list[int]:
     return values
 
 
+Part: TypeAlias = Literal["labels", "label", "names", "val", "val_labels", "test", "test_labels"]
 Line: TypeAlias = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Name: TypeAlias = Annotated[str, Field(max_length=80), AfterValidator(_printable)]
 Word: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
@@ -76,11 +77,18 @@ class DataModel(_Model):
     split_seed: Seed
     data_digest: Digest
     split_digest: Digest
+    parts: dict[Part, Line | Annotated[dict[Line, Line], Field(max_length=10)]] = {}
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
-        if self.source != f"{self.name}.npz" and not self.source == self.name in BUILT_IN:
-            raise ValueError(f"source must be {self.name}.npz: got {shown(self.source)}")
+        suffix = self.source.removeprefix(self.name).lower()
+        if not self.source.startswith(self.name) or suffix not in ("", *SUFFIXES):
+            raise ValueError(f"source must be {self.name}.npz or such: got {shown(self.source)}")
+        for part, value in self.parts.items():
+            if isinstance(value, str) != (part != "names"):
+                raise ValueError(f"parts: {part} is of another type: got {shown(value)}")
+            if part in PATHS and (not value or {"/", "\\"} & set(value)):
+                raise ValueError(f"parts: {part} must be the name of a file: got {shown(value)}")
         return self
 
 

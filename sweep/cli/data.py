@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweep.cli.options import data_dir_option, json_option, split_options
+from sweep.cli.options import data_dir_option, json_option, split_options, test_option
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sweep.config import DataFiles
     from sweep.data import Dataset, Source
+
+
+SHOWN = 20
+"""So many classes are listed."""
 
 
 @click.group()
@@ -49,14 +54,20 @@ def download(data_dir: Path | None, layout: str) -> None:
 @data.command()
 @click.argument("data", default="auto")
 @split_options
+@test_option
 @json_option
 def info(
-    data: str, *, data_dir: Path | None, val_size: int | None, split_seed: int | None, as_json: bool
+    *,
+    data: str | DataFiles,
+    data_dir: Path | None,
+    val_size: int | None,
+    split_seed: int | None,
+    as_json: bool,
 ) -> None:
-    """Show what DATA holds: rows, classes, split, digests.
+    """Show what DATA holds and was taken for: rows, features, classes, split, digests.
 
-    DATA is auto, cifar10, digits or a FILE.npz. Of the test rows only their number and digest
-    are told.
+    DATA is auto, cifar10, digits or a file of features. Of the test rows only their number
+    and digest are told.
     """
     from sweep.data import auto_notice, open_source
 
@@ -69,7 +80,9 @@ def info(
 
 def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str, Any]:
     """What `sweep data info` tells; the keys are stable."""
-    from sweep.data import split_rows
+    import numpy as np
+
+    from sweep.data import constant_features, split_rows
 
     dataset = source.development()
     for notice in dataset.notices:
@@ -77,9 +90,11 @@ def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str,
     split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
     test, test_error = _test_rows(source)
     official, note = source.official
+    counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
     return {
         "name": source.name,
         "location": source.location,
+        "kind": source.kind,
         "official": official,
         "official_note": note,
         "rows": {
@@ -90,7 +105,9 @@ def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str,
         "features": dataset.rows.shape[1],
         "dtype": dataset.rows.dtype.name,
         "image_shape": dataset.image_shape,
+        "constant_features": constant_features(dataset, split),
         "class_names": dataset.class_names,
+        "class_rows": counts.tolist(),
         "digests": {
             "data": dataset.digest,
             "split": split.digest,
@@ -118,15 +135,25 @@ def as_text(facts: dict[str, Any]) -> str:
         for name, value in {
             "name": facts["name"],
             "location": facts["location"],
+            "taken for": facts["kind"],
             "official": f"{official}: {facts['official_note']}",
             "rows": f"{rows['training']:,} training, {rows['validation']:,} validation, "
             + ("unusable test rows" if rows["test"] is None else f"{rows['test']:,} test"),
-            "features": f"{facts['features']:,} {facts['dtype']}",
+            "features": f"{facts['features']:,} {facts['dtype']}, {facts['constant_features']:,} "
+            "of them constant in the training rows",
             "image": channels_first or "none: nothing to flip or draw",
-            "classes": f"{len(facts['class_names'])}: {', '.join(facts['class_names'])}",
+            "classes": f"{len(facts['class_names']):,}: {_classes(facts)}",
             "data digest": digests["data"],
             "split digest": digests["split"],
             "test digest": digests["test"]
             or f"none: {facts['test_error'] or 'there are no test rows'}",
         }.items()
     )
+
+
+def _classes(facts: dict[str, Any]) -> str:
+    """Return the classes with their training and validation rows; of many how many they have."""
+    names, rows = facts["class_names"], facts["class_rows"]
+    if len(names) <= SHOWN:
+        return ", ".join(f"{name} ({n:,})" for name, n in zip(names, rows, strict=True))
+    return f"{min(rows):,} to {max(rows):,} rows each; --json lists them"

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
-from functools import reduce
+from dataclasses import fields, replace
+from functools import reduce, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from sweep.config import CLASS_WEIGHTS, EPOCHS, LOSSES, MAX_SEED, MAX_SLOTS, TRAIN_CURVES
+from sweep.config import (
+    ARRAY_NAMES,
+    CLASS_WEIGHTS,
+    EPOCHS,
+    LOSSES,
+    MAX_SEED,
+    MAX_SLOTS,
+    NAMED_DATA,
+    TRAIN_CURVES,
+    DataFiles,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +54,8 @@ data_dir_option = click.option(
 val_size_option = click.option(
     "--val-size",
     type=click.IntRange(min=1),
-    show_default="cifar10 1000, digits 300, a .npz a fifth up to 1000",
-    help="Validation rows; a .npz that brings its own uses those.",
+    show_default="cifar10 1000, digits 300, a file a fifth up to 1000",
+    help="Validation rows; a file that brings its own uses those.",
 )
 split_seed_option = click.option(
     "--split-seed",
@@ -56,15 +67,33 @@ data_option = click.option(
     "--data",
     metavar="DATA",
     show_default="auto",
-    help="auto, cifar10, digits or a FILE.npz; auto is CIFAR-10 where it lies ready, else digits.",
+    help="auto, cifar10, digits, or a file of features: .npz, .npy, .safetensors, .parquet, .csv "
+    "or a folder of .npy files; auto is CIFAR-10 where it lies ready, else digits.",
 )
 data_file_option = click.option(
     "--data",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FILE",
     show_default="where it was",
     help="Where the study's own data file lies now; its digest is checked.",
 )
+FILE_OPTIONS = (
+    click.option(
+        "--labels", metavar="FILE", help="The labels, an .npy file, where DATA is features alone."
+    ),
+    click.option("--label", metavar="COLUMN", help="The column of labels, where DATA is a table."),
+    click.option(
+        "--map",
+        "names",
+        metavar="X=NAME,y=NAME",
+        callback=lambda *given: _names(given[2]),
+        help=f"What DATA calls the arrays {', '.join(ARRAY_NAMES)}.",
+    ),
+    click.option("--val", metavar="FILE", help="Validation rows, in a file of their own."),
+    click.option("--val-labels", metavar="FILE", help="Their labels, an .npy file."),
+    click.option("--test-labels", metavar="FILE", help="The labels of --test, an .npy file."),
+)
+test_option = click.option("--test", metavar="FILE", help="Test rows, in a file of their own.")
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
 )
@@ -147,18 +176,53 @@ def space_options(command: Command) -> Command:
 
 
 def split_options(command: Command) -> Command:
-    """Add --data-dir, --val-size and --split-seed."""
-    return _all(command, data_dir_option, val_size_option, split_seed_option)
+    """Add what says where DATA lie and how they are split, but for --test."""
+    return _all(
+        _with_files(command), *FILE_OPTIONS, data_dir_option, val_size_option, split_seed_option
+    )
 
 
 def data_options(command: Command) -> Command:
-    """Add --data and all that says where it lies and how it is split."""
-    return _all(command, data_option, data_dir_option, val_size_option, split_seed_option)
+    """Add --data and all that says where it lies and how it is split, but for --test."""
+    return data_option(split_options(command))
 
 
 def rows_options(command: Command) -> Command:
     """Add what says where the rows and the runs of a study lie."""
     return _all(command, data_file_option, data_dir_option, tracking_option)
+
+
+def with_parts(data: str | DataFiles | None, **parts: Any) -> str | DataFiles | None:
+    """Return data and what goes with it as one."""
+    if not parts:
+        return data
+    if data is None or data in NAMED_DATA:
+        option = "map" if "names" in parts else min(parts).replace("_", "-")
+        raise click.UsageError(f"--{option} goes with a file of features: name it with --data.")
+    return replace(data if isinstance(data, DataFiles) else DataFiles(data), **parts)
+
+
+def _with_files(command: Command) -> Command:
+    """Let a command have `data` and what goes with it as one."""
+
+    @wraps(command)
+    def gathered(data: str | None, **options: Any) -> Any:
+        names = [each.name for each in fields(DataFiles) if each.name != "data"]
+        parts = {name: value for name in names if (value := options.pop(name, None))}
+        return command(data=with_parts(data, **parts), **options)
+
+    return cast("Command", gathered)
+
+
+def _names(given: str | None) -> dict[str, str]:
+    """Return the names that --map gives, by ours."""
+    pairs = [pair.partition("=") for pair in given.split(",")] if given else []
+    for ours, _, theirs in pairs:
+        if ours not in ARRAY_NAMES or not theirs:
+            raise click.BadParameter(
+                f"write e.g. X=features,y=labels; ours are {', '.join(ARRAY_NAMES)}: got {given!r}."
+            )
+    return {ours: theirs for ours, _, theirs in pairs}
 
 
 def open_in_folder(name: str, **where: Any) -> Study:

@@ -17,6 +17,7 @@ from sweep.cli.options import (
     seed_option,
     slots_option,
     space_options,
+    test_option,
     tracking_option,
     train_curve_option,
     workers_option,
@@ -50,6 +51,7 @@ SHOWN = 5
 @epochs_option
 @seed_option
 @data_options
+@test_option
 @space_options
 @click.option(
     "--sampler",

@@ -110,8 +110,8 @@ def export(study_name: str, *, out: Path | None, tracking_uri: str | None, as_js
 )
 @click.option(
     "--data",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.npz",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     show_default="its name, in this folder",
     help="Where the study's own data file lies here; its digest is checked.",
 )

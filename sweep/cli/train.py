@@ -16,10 +16,12 @@ from sweep.cli.options import (
     seed_option,
     tracking_option,
     train_curve_option,
+    with_parts,
 )
 
 if TYPE_CHECKING:
     from sweep.analysis import SingleResult
+    from sweep.config import DataFiles
 
 
 @click.command()
@@ -41,9 +43,18 @@ if TYPE_CHECKING:
 @train_curve_option
 @class_weight_option
 @tracking_option
-@click.option("--test", "on_test", is_flag=True, help="Evaluate on the test rows at the end.")
+@click.option(
+    "--test",
+    "on_test",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Evaluate on the test rows at the end, or on those of a file.",
+)
 @json_option
-def train(*, on_test: bool, as_json: bool, **options: Any) -> None:
+def train(
+    *, data: str | DataFiles | None, on_test: str | None, as_json: bool, **options: Any
+) -> None:
     """Train one trial with a setting of your own, and log it as a run.
 
     What is left out is the report's own setting.
@@ -51,8 +62,10 @@ def train(*, on_test: bool, as_json: bool, **options: Any) -> None:
     from sweep import study as api
     from sweep.workspace import Workspace
 
-    given = {name: value for name, value in options.items() if value is not None}
-    result = api.train(**given, test=on_test, folder=Workspace(), progress=True)
+    if on_test:
+        data = with_parts(data, test=on_test)
+    given = {name: value for name, value in {"data": data, **options}.items() if value is not None}
+    result = api.train(**given, test=on_test is not None, folder=Workspace(), progress=True)
     if as_json:
         click.echo(json.dumps(_facts(result)))
         return

@@ -186,9 +186,15 @@ class Cifar10:
     layout: Layout
 
     name: ClassVar[str] = "cifar10"
+    files: ClassVar[None] = None
     split_kind: ClassVar[SplitKind] = "last"
     default_val_size: ClassVar[int] = 1_000
     has_test: ClassVar[bool] = True
+
+    @property
+    def kind(self) -> str:
+        """Its layout."""
+        return f"CIFAR-10 in the {self.layout.name} layout"
 
     @property
     def folder(self) -> Path:

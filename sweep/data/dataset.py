@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from sweep.config import DataConfig
+from sweep.config import NAMED_DATA, DataConfig, DataFiles
 from sweep.errors import SweepError
 from sweep.io import free_memory
 from sweep_model.preprocessing import MirrorBasis, MirrorRows, Standardiser
@@ -36,7 +36,7 @@ _GOLDEN = (5**0.5 - 1) / 2  # multiples of it fill the unit interval evenly
 # last: the last val_size rows validate. given: the same, and their number is fixed.
 # stratified: val_size rows drawn by the split seed, every class with its share.
 SplitKind: TypeAlias = Literal["last", "given", "stratified"]
-Data: TypeAlias = "str | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
+Data: TypeAlias = "str | DataFiles | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
 """What `open_source` takes."""
 ARRAYS = "arrays"
 """The source of a study whose rows lie nowhere."""
@@ -100,6 +100,14 @@ class Source(Protocol):
     @property
     def location(self) -> str:
         """A phrase that says where the data lie."""
+
+    @property
+    def kind(self) -> str:
+        """What it was taken for, a phrase."""
+
+    @property
+    def files(self) -> DataFiles | None:
+        """What is named to open it again; None where that is `name`, or where it lies nowhere."""
 
     @property
     def folder(self) -> Path | None:
@@ -204,40 +212,38 @@ def check_memory(name: str, rows: int, features: int, *, bytes_each: int, copies
 
 
 def open_source(data: Data, data_dir: Path | None = None) -> Source:
-    """Open what `--data` names: auto, cifar10, digits or a FILE.npz; or arrays.
+    """Open what `--data` names: auto, cifar10, digits or a file of features; or arrays.
 
     Nothing is downloaded.
 
     `auto` is CIFAR-10 where `data_dir` or the cache folder holds it, and digits elsewhere.
     """
+    from sweep.data.arrays import open_arrays
     from sweep.data.cifar10 import find_cifar10, without_cifar10
     from sweep.data.digits import Digits
-    from sweep.data.npz import open_arrays, open_npz
+    from sweep.data.files import open_files
 
+    if isinstance(data, DataFiles):
+        return open_files(data)
     if not isinstance(data, str):
         return open_arrays(data)
+    if data not in NAMED_DATA:
+        return open_files(DataFiles(data))
     if data == "digits":
         return Digits()
     if data == "auto":
         folders = [data_dir, cache_folder()] if data_dir else [cache_folder()]
         sources = (find_cifar10(folder.expanduser()) for folder in folders)
         return next((source for source in sources if source), None) or Digits()
-    if data == "cifar10":
-        folder = (data_dir or cache_folder()).expanduser()
-        source = find_cifar10(folder)
-        if source is None:
-            option = f" --data-dir {data_dir}" if data_dir else ""
-            raise SweepError(
-                f"{folder}: holds no CIFAR-10: {without_cifar10(folder)}; `sweep data download"
-                f"{option}` fetches it (170 MB), --data-dir says where you have it"
-            )
-        return source
-    if data.lower().endswith(".npz"):
-        return open_npz(Path(data).expanduser())
-    raise SweepError(
-        f"data must be auto, cifar10, digits or a FILE.npz: got {data!r}; "
-        "np.savez(FILE, X=features, y=labels) writes one"
-    )
+    folder = (data_dir or cache_folder()).expanduser()
+    source = find_cifar10(folder)
+    if source is None:
+        option = f" --data-dir {data_dir}" if data_dir else ""
+        raise SweepError(
+            f"{folder}: holds no CIFAR-10: {without_cifar10(folder)}; `sweep data download"
+            f"{option}` fetches it (170 MB), --data-dir says where you have it"
+        )
+    return source
 
 
 def auto_notice(source: Source, data_dir: Path | None = None) -> str:
@@ -365,6 +371,12 @@ def prepare(dataset: Dataset, split: Split, *, mirrored: bool = False) -> Prepar
     )
 
 
+def constant_features(dataset: Dataset, split: Split) -> int:
+    """How many features have one value in all training rows, of which nothing is learned."""
+    rows = _take(dataset.rows, split.train)
+    return int((rows.max(axis=0) == rows.min(axis=0)).sum())
+
+
 def _notices(
     dataset: Dataset, labels: Labels, val_labels: Labels, standardiser: Standardiser
 ) -> Iterator[str]:
@@ -414,51 +426,68 @@ def _take(rows: npt.NDArray[Any], numbers: Labels) -> npt.NDArray[Any]:
 
 
 def choose_data(
-    source: Source, *, val_size: int | None, split_seed: int, given: Data, mirrored: bool = False
+    source: Source, *, val_size: int | None, split_seed: int, mirrored: bool = False
 ) -> tuple[DataConfig, Prepared]:
     """Load, split and standardise; return the record of the choice and the rows.
 
-    `given` is what the user named, so that a file is found again from any folder; `mirrored` rows
-    are for panels, see `sweep.data.prepare`.
+    Files are recorded so that they are found again from any folder; `mirrored` rows are for panels,
+    see `sweep.data.prepare`.
     """
     dataset = source.development()
     split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
     data = prepare(dataset, split, mirrored=mirrored)
-    file = given if isinstance(given, str) and given.lower().endswith(".npz") else None
+    files = source.files and source.files.at(lambda path: str(Path(path).expanduser().resolve()))
     choice = DataConfig(
-        source=source.name if file is None else str(Path(file).expanduser().resolve()),
+        source=source.name if files is None else files.data,
         directory=None if source.folder is None else str(source.folder.resolve()),
         name=source.name,
         val_size=len(data.validation.labels),
         split_seed=split_seed,
         data_digest=data.data_digest,
         split_digest=data.split_digest,
+        parts={} if files is None else files.parts(),
     )
     return choice, data
 
 
-def reopen_source(choice: DataConfig, directory: Path | None = None) -> Source:
+def reopen_source(
+    choice: DataConfig, directory: Path | None = None, data: Data | None = None
+) -> Source:
     """Open the source of a study again, where it was or where the user says it is now.
 
-    A file is looked for below the working folder, too, which may have been moved along with it.
+    `data` is its file, which was moved, or all that is to be taken in its place. Files are looked
+    for beside it, and below the working folder, too, which may have been moved along with them.
     """
+    moved = isinstance(data, str) and data not in NAMED_DATA
+    if data is not None and not (moved and choice.files):
+        return open_source(data, directory)
     if choice.source == ARRAYS:
         raise SweepError(
             "the study was begun with arrays in memory: give the same ones again with data=, or "
             "the .npz file that np.savez makes of them with --data"
         )
-    if not choice.source.lower().endswith(".npz"):
+    if choice.files is None:
         recorded = Path(choice.directory) if choice.directory is not None else None
         return open_source(choice.source, directory or recorded)
-    recorded = Path(choice.source)
-    given = [directory.expanduser() / recorded.name] if directory else []
+    folders = [] if directory is None else [directory.expanduser()]
+    file = Path(data) if isinstance(data, str) else _found(Path(choice.source), folders)
+    folders.append(file.expanduser().parent)
+    files = replace(choice.files, data=str(file))
+    return open_source(
+        files.at(lambda path: path if path == files.data else str(_found(Path(path), folders)))
+    )
+
+
+def _found(recorded: Path, folders: Sequence[Path]) -> Path:
+    """Return where a file is now."""
+    given = [folder / recorded.name for folder in folders]
     below = [Path.cwd().joinpath(*recorded.parts[i:]) for i in range(1, len(recorded.parts))]
-    existing = [path for path in (*given, recorded, *below) if path.is_file()]
+    existing = [path for path in (*given, recorded, *below) if path.exists()]
     if not existing:
         raise SweepError(
             f"{recorded}: there is no such file; say with --data-dir where it lies now"
         )
-    return open_source(str(existing[0]))
+    return existing[0]
 
 
 def reopen_data(choice: DataConfig, source: Source) -> Prepared:
@@ -471,11 +500,7 @@ def reopen_data(choice: DataConfig, source: Source) -> Prepared:
 
     """
     again, data = choose_data(
-        source,
-        val_size=choice.val_size,
-        split_seed=choice.split_seed,
-        given=choice.source,
-        mirrored=True,
+        source, val_size=choice.val_size, split_seed=choice.split_seed, mirrored=True
     )
     where = source.name if source.folder is None else source.location
     for name in ("data_digest", "split_digest"):

@@ -24,6 +24,8 @@ class Digits:
     """The 1,797 handwritten digits, 8 x 8 pixels from 0 to 16, that come with scikit-learn."""
 
     name: ClassVar[str] = "digits"
+    kind: ClassVar[str] = "images that come with scikit-learn"
+    files: ClassVar[None] = None
     location: ClassVar[str] = "comes with scikit-learn"
     folder: ClassVar[None] = None
     official: ClassVar[tuple[None, str]] = None, "no check sums are published"

@@ -259,7 +259,7 @@ def begin_study(config: StudyConfig, storage: BaseStorage, workspace: Workspace)
     existing = load_study(config.study, storage, workspace)
     refuse_other_config(existing.config, config)
     recorded, now = existing.config.data, config.data
-    data = replace(recorded, source=now.source, directory=now.directory)
+    data = replace(recorded, source=now.source, directory=now.directory, parts=now.parts)
     if data == recorded:
         return existing
     moved = replace(existing.config, data=data)

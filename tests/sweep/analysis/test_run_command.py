@@ -1,12 +1,15 @@
 import shlex
-from dataclasses import replace
+from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 
+from sweep.cli.options import with_parts
 from sweep.cli.run import plan_of, run
-from sweep.config import USUAL, default_slots, run_command
+from sweep.config import USUAL, DataFiles, default_slots, run_command
 from sweep.search_space import DEFAULT_SPACES, read_space
 
+PARTS = [each.name for each in fields(DataFiles) if each.name != "data"]
 OF_THE_RUN = ("timeout", "tracking_uri", "dry_run", "workers", "ray")
 
 
@@ -19,8 +22,12 @@ def parsed(command):
 
 def settled(command):
     """Return the config and the trials that a command line begins a study with."""
-    options = parsed(command)
-    plan = plan_of(**{name: value for name, value in options.items() if name not in OF_THE_RUN})
+    options = {name: value for name, value in parsed(command).items() if name not in OF_THE_RUN}
+    parts = {name: options.pop(name) for name in PARTS if name in options}
+    data = with_parts(
+        options.pop("data"), **{name: value for name, value in parts.items() if value}
+    )
+    plan = plan_of(data=data, **options)
     return plan.settle()[0], plan.trials
 
 
@@ -70,6 +77,18 @@ def test_a_file_without_images_needs_no_flips(tiny_npz, make_config):
     again, _ = settled(run_command(make_config(data=data, space=space), 2))
     assert again.space == space
     assert again.data.val_size == 15
+
+
+def test_what_goes_with_a_file_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("train.npz", features=rng.normal(size=(30, 4)), labels=np.arange(30) % 3)
+    np.savez("test set.npz", features=rng.normal(size=(9, 4)), labels=np.arange(9) % 3)
+    config, _ = settled(
+        "sweep run a --data train.npz --map X=features,y=labels --test 'test set.npz' --trials 4"
+    )
+    assert config.data.parts["test"] == str(tmp_path / "test set.npz")
+    assert settled(run_command(config, 4)) == (config, 4)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "bce"])

@@ -39,9 +39,10 @@ def test_info_shows_the_cifar10_that_it_is_pointed_to(invoke, tmp_path, monkeypa
     monkeypatch.setenv("SWEEP_DATA_DIR", str(folder))
     for result in (by_option, invoke("data", "info")):
         assert result.stderr.startswith(f"Data: CIFAR-10 from {folder} (binary layout); --data ")
-        assert result.stdout.splitlines()[:4] == [
+        assert result.stdout.splitlines()[:5] == [
             "name         cifar10",
             f"location     {folder} (binary layout)",
+            "taken for    CIFAR-10 in the binary layout",
             "official     no: the MD5 of data_batch_1.bin is not the published one",
             "rows         500 training, 1,000 validation, 300 test",
         ]
@@ -55,13 +56,16 @@ def test_json_has_the_same_facts_under_stable_keys(invoke):
     assert facts == {
         "name": "mine",
         "location": "mine.npz",
+        "kind": "arrays in an .npz file",
         "official": None,
         "official_note": "your own file",
         "rows": {"training": 2, "validation": 2, "test": 0},
         "features": 4,
         "dtype": "float64",
         "image_shape": None,
+        "constant_features": 2,
         "class_names": ["no", "yes"],
+        "class_rows": [2, 2],
         "test_error": None,
     }
     assert list(digests) == ["data", "split", "test"]
@@ -86,6 +90,24 @@ def test_test_rows_of_an_unknown_class_are_told_with_what_the_file_holds(invoke)
     assert result.exit_code == 0
     assert "24 training, 6 validation, unusable test rows\n" in result.stdout
     assert "test digest  none: late.npz: y_test: labels must be such as y has" in result.stdout
+
+
+def test_info_takes_what_goes_with_a_file(invoke):
+    np.save("x.npy", np.eye(30))
+    np.save("y.npy", np.arange(30) % 3)
+    shown = invoke("data", "info", "x.npy", "--labels", "y.npy").stdout
+    assert "taken for    an array in an .npy file\n" in shown
+    assert "features     30 float64, 6 of them constant in the training rows\n" in shown
+    assert "classes      3: 0 (10), 1 (10), 2 (10)\n" in shown
+    for command, said in (
+        (("data", "info", "digits", "--labels", "y.npy"), "--labels goes with a file of features"),
+        (("run", "--map", "X=a"), "--map goes with a file of features: name it with --data"),
+        (("train", "--test", "y.npy"), "--test goes with a file of features"),
+        (("run", "--data", "x.npy", "--map", "a=b"), "write e.g. X=features,y=labels"),
+    ):
+        refused = invoke(*command)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
 
 
 def test_download_fetches_an_archive_once_and_replaces_nothing(invoke, monkeypatch, tmp_path):

@@ -12,12 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sweep.data import npz, prepare, split_rows
-from sweep.data.npz import finite_features, open_npz
+from sweep.data import open_source, prepare, split_rows
+from sweep.data.arrays import finite_features
 from sweep.errors import SweepError
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.normal(size=(20, 6)), np.arange(20) % 4
+
+
+def open_npz(path):
+    return open_source(str(path))
 
 
 @pytest.fixture
@@ -170,7 +174,7 @@ def test_features_that_cease_to_vary_when_they_are_narrowed_are_counted(save):
 
 
 def test_nan_and_infinite_features_are_counted(monkeypatch):
-    monkeypatch.setattr(npz, "CHUNK", 4)  # so that the counts add up over chunks
+    monkeypatch.setattr("sweep.data.arrays.CHUNK", 4)  # so that the counts add up over chunks
     array = np.zeros((3, 4))
     array[0, 1] = array[2, 3] = np.nan
     array[1, 2] = np.inf
@@ -180,7 +184,7 @@ def test_nan_and_infinite_features_are_counted(monkeypatch):
 
 def test_rows_that_do_not_fit_into_memory_are_refused_before_they_are_read(save, monkeypatch):
     monkeypatch.setattr("sweep.data.dataset.free_memory", lambda: 2_000)
-    monkeypatch.setattr(npz, "read_array", lambda _, name: {"y": Y}[name])
+    monkeypatch.setattr("sweep.data.numpy_files._member", lambda _, name: {"y": Y}[name])
     with pytest.raises(SweepError, match=r"20 rows x 6 features need 0\.0 GB .* save fewer rows"):
         open_npz(save()).development()
 
@@ -395,7 +399,7 @@ def test_features_that_are_no_table_of_numbers_are_refused(refusal):
 def test_the_name_is_made_of_letters_that_a_path_can_hold(save):
     for stem, name in (
         ("my data (2)", "my-data-2"),
-        ("..", "npz"),
+        ("..", "features"),
         ("$x", "x"),
         ("n" * 200, "n" * 80),
     ):
@@ -408,7 +412,10 @@ def test_a_file_may_be_compressed_and_its_arrays_lie_in_any_order(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-    for name, said in (("none.npz", "there is no such file; check the name"), ("", "is a folder")):
+    for name, said in (
+        ("none.npz", "there is no such file; check the name"),
+        ("", "is a folder without .npy files; name a file"),
+    ):
         with pytest.raises(SweepError, match=said):
             open_npz(tmp_path / name)
 

@@ -54,7 +54,7 @@ def test_what_is_no_file_holds_no_data(folder, refused):
         lambda path: path.symlink_to("/dev/zero"),
     ):
         make(path)
-        said = "is a folder; name an .npz file" if path.is_dir() else "there is no such file"
+        said = "is a folder without .npy files" if path.is_dir() else "there is no such file"
         refused("run --data a.npz", 1, "a.npz: ", said)
         if path.is_dir():
             path.rmdir()
@@ -78,7 +78,7 @@ def test_a_data_folder_that_holds_no_data_is_named(folder, refused):
             "none: holds no CIFAR-10: there is no such folder; `sweep data",
         ),
         ("run --data cifar10 --data-dir a.npz", 2, "Directory 'a.npz' is a file"),
-        ("data info cifar100", 1, "data must be auto, cifar10, digits or a FILE.npz"),
+        ("data info cifar100", 1, "data must be auto, cifar10, digits or a file"),
         ("data download --data-dir a.npz", 2, "Directory 'a.npz' is a file"),
         (f"run --data cifar10 --data-dir {'d' * 300}", 1, "cannot be read: File name too long"),
     ):

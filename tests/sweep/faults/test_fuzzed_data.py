@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sweep.config import DataFiles
 from sweep.data import LAYOUTS, open_source
 from sweep.data.cifar10 import DEVELOPMENT, PIXELS, TEST
-from sweep.data.npz import open_npz
 from sweep.errors import SweepError
 from sweep_model.classifier import LinearClassifier
 from sweep_model.losses import LOSSES
@@ -89,7 +89,7 @@ def within_bounds(read, allowed):
 
 def load_npz(path, content):
     path.write_bytes(content)
-    source = open_npz(path)
+    source = open_source(str(path))
     source.development()
     if source.has_test:
         source.test()
@@ -100,6 +100,26 @@ def load_npz(path, content):
 @example(content=b"")
 def test_any_bytes_are_data_or_refused(tmp_path, content):
     within_bounds(lambda: load_npz(tmp_path / "a.npz", content), SweepError)
+
+
+SAFETENSORS = (
+    b'{"X":{"dtype":"F32","shape":[8,3],"data_offsets":[0,96]},'
+    b'"y":{"dtype":"U8","shape":[8],"data_offsets":[96,104]}}'
+)
+SAFETENSORS = len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS + bytes(96) + b"\0\1" * 4
+NPY = saved(np.save, DRAWS.normal(size=(8, 3)))
+
+
+@BOUNDED
+@given(data=st.data())
+def test_any_bytes_are_mapped_arrays_or_refused(tmp_path, data):
+    content = data.draw(st.binary(max_size=400) | damaged(SAFETENSORS))
+    (tmp_path / "a.safetensors").write_bytes(content)
+    within_bounds(lambda: open_source(str(tmp_path / "a.safetensors")).development(), SweepError)
+    np.save(tmp_path / "y.npy", np.arange(8) % 2)
+    (tmp_path / "a.npy").write_bytes(data.draw(st.binary(max_size=400) | damaged(NPY)))
+    files = DataFiles(str(tmp_path / "a.npy"), labels=str(tmp_path / "y.npy"))
+    within_bounds(lambda: open_source(files).development(), SweepError)
 
 
 @st.composite
@@ -161,6 +181,8 @@ BATCH = pickle.dumps({"data": np.zeros((RECORDS, PIXELS), np.uint8), "labels": [
 def test_the_files_that_are_damaged_here_are_good(tmp_path, classifier_bytes, monkeypatch):
     load_npz(tmp_path / "a.npz", NPZ)
     load_npz(tmp_path / "a.npz", COMPRESSED)
+    (tmp_path / "a.safetensors").write_bytes(SAFETENSORS)
+    assert open_source(str(tmp_path / "a.safetensors")).development().rows.shape == (8, 3)
     (tmp_path / "a.npz").write_bytes(classifier_bytes)
     assert LinearClassifier.load(tmp_path / "a.npz").class_names == ("a", "b")
     monkeypatch.setattr("sweep.data.cifar10.RECORDS", RECORDS)

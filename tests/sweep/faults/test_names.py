@@ -64,7 +64,9 @@ def test_data_and_files_of_any_name_are_named_in_one_line(folder, refused):
     del folder
     for name in HOSTILE:
         for command in ("run", "train"):
-            none = "data must be auto, cifar10, digits or"
+            none = (
+                "folder without .npy" if name == ".." else "data must be auto, cifar10, digits or"
+            )
             refused(shlex.join([command, f"--data={name}"]), 1, none)
         short = len(name) < 200
         absent = "there is no such file" if short else "cannot be read: File name too long"
