@@ -38,6 +38,7 @@ from sweep.search import (
     at_first_rung,
     begin_study,
     complete,
+    course_of,
     create_storage,
     experiment_note,
     first_rung,
@@ -376,9 +377,16 @@ def overview_figures(
     number = None if selected is None else selected.number
     direction, objective = config.direction, config.metric
     rung, compared = first_rung(config), at_first_rung(config, trials)
+    course = course_of(config, trials)
     return {
         "history": history_figure(
-            as_optuna(config, trials), direction=direction, objective=objective, selected=number
+            as_optuna(config, trials),
+            direction=direction,
+            objective=objective,
+            selected=number,
+            baseline=None if course.baseline is None else course.baseline.number,
+            rungs=[rung.epoch for rung in course.rungs],
+            best_so_far=course.best_so_far,
         ),
         "parallel_coordinates": parallel_figure(
             compared, direction=direction, objective=objective, selected=number, epoch=rung

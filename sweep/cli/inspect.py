@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from sweep.search import StudyRecord, TrialRecord
+    from sweep.config import StudyConfig
+    from sweep.search import Course, StudyRecord, TrialRecord
 
 
 @click.command("list")
@@ -124,14 +125,17 @@ def show(
     """Show the trials of STUDY, each with the curve of the objective.
 
     The numbers of a trial are those after its last epoch: compare a pruned trial with others of as
-    many epochs only. All curves have one scale. A narrow terminal shows no intervals, no accuracy
+    many epochs only. Below them stands how the search went: how many trials reached each rung and
+    went on, and the least and the most that pruned ones would have needed. All curves have one
+    scale. A narrow terminal shows no intervals, no accuracy
     on the training rows and no epochs, in this order; a pipe gets lines of up to 200 characters.
     """
     from sweep.analysis import boundary_lines, find_selected, grounds
-    from sweep.search import describe, ranked
+    from sweep.search import course_of, describe, ranked
 
     study = open_in_folder(study_name).record
     trials, selected = study.trials(), find_selected(study)
+    course = course_of(study.config, trials)
     rows = [describe(trial) for trial in ranked(study.config, trials)]
     if sort != "result":
         rows.sort(key=lambda row: (row.get(sort) is None, row.get(sort)))
@@ -144,6 +148,7 @@ def show(
             "selected_trial": None if selected is None else selected.number,
             "grounds": grounds(study),
             "not_distinguishable": [trial for trial, mark in marks.items() if mark == TIED],
+            "search": course.record(),
             "boundary": boundary,
             "trials": rows,
         }
@@ -151,6 +156,7 @@ def show(
         return
     curves = {trial.number: trial.curves.get(study.config.metric, []) for trial in trials}
     _print_trials(study, rows[:top], rows[top:], marks, curves, reasons=reasons)
+    _print_course(study.config, course)
     for line in boundary:
         click.echo(line)
 
@@ -231,6 +237,27 @@ def _print_trials(
         say(f"{tied_mark()} nearer to it than the noise floor of one training each")
     for line in table.legend(config.metric, config.data.val_size):
         say(line)
+
+
+def _print_course(config: StudyConfig, course: Course) -> None:
+    """Print which trials reached which rung, what the search spent, and what it gained."""
+    if course.rungs:
+        click.echo()
+        print_table(
+            ["after epoch", "reached", "went on", "best there", "needed"],
+            [
+                [
+                    *(str(each) for each in (rung.epoch, rung.reached, rung.went_on)),
+                    fixed(rung.best),
+                    rung.needed_in_words(fixed),
+                ]
+                for rung in course.rungs
+            ],
+            title=f"the search: {config.sampler}, {config.pruner} with eta {config.eta}; "
+            f"{config.metric} at each rung",
+        )
+    for name, words in course.lines().items():
+        click.echo(f"{name}: {words}")
 
 
 @dataclass(frozen=True, kw_only=True)

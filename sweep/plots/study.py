@@ -58,6 +58,7 @@ ROUNDING: Final = 1e-9  # 1e-5 as a tick may miss 1e-5 as an end by the last bit
 SHORTEST: Final = 0.01  # smaller numbers are written with an exponent
 LONGEST: Final = 1e5  # and larger ones
 FEW_DECADES: Final = 2  # below, powers of ten alone leave an axis nearly bare
+FENCE: Final = 3.0  # interquartile ranges; beyond is "far out" (Tukey, Exploratory Data Analysis)
 
 
 class Result(NamedTuple):
@@ -236,55 +237,102 @@ def history_figure(
     direction: Direction,
     objective: str,
     selected: int | None = None,
+    baseline: int | None = None,
+    rungs: Sequence[int] = (),
+    best_so_far: Sequence[tuple[int, float]] = (),
 ) -> Figure:
-    """The value of each complete trial in the order of their numbers, and the best so far.
+    """Each finished trial's curve as far as it was trained, and the best so far by what it cost.
 
-    The best of all, or the `selected` trial, is marked. Pruned trials are pale, at the last value
-    that they reported; failed ones are only counted.
+    Pruned trials are pale and end in a cross; failed ones are only counted. The `selected` trial,
+    or the best, and the `baseline` are marked. `rungs` are the epochs after which trials were
+    compared, `best_so_far` are values by the trial-epochs spent until then.
     """
     figure = new_figure(WIDTH, 430, layout="constrained")
-    axes = figure.subplots()
-    headline(figure, "Optimisation history", caption(trials, direction, objective, selected))
     finished, stopped = complete(trials), pruned(trials)
+    cost = f", in {best_so_far[-1][0]:,} trial-epochs" if best_so_far else ""
+    headline(figure, "The search", caption(trials, direction, objective, selected) + cost)
     if not finished and not stopped:
-        say_instead(axes, "no finished trial")
+        say_instead(figure.subplots(), "no finished trial")
         return figure
-    dress(axes)
-    _results(axes, stopped, marker="x", color=PALE, label="pruned (last value)")
-    _results(axes, finished, marker="o", color=BLUE, alpha=0.75, label="complete")
-    if finished:
-        running = np.maximum if direction == "maximize" else np.minimum
-        axes.plot(
-            [result.trial.number for result in finished],
-            running.accumulate([result.value for result in finished]),
-            color=GREEN,
-            drawstyle="steps-post",
-            label="best so far",
-        )
-        axes.plot(
-            [(winner := best(finished, direction, selected)).trial.number],
-            [winner.value],
-            "*",
-            color=VERMILLION,
-            markersize=14,
-            markeredgecolor="white",
-            label=name_of_best(finished, direction, selected),
-        )
-    axes.set_xlabel("trial")
-    axes.set_ylabel(with_unit(objective))
-    axes.xaxis.set_major_locator(
-        MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-    )
-    axes.margins(x=0.02, y=0.08)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.2)
+    by_epoch, by_cost = figure.subplots(1, 2, width_ratios=(3, 2))
+    dress(by_epoch)
+    dress(by_cost)
+    winner = best(finished, direction, selected) if finished else None
+    first = next((result for result in finished if result.trial.number == baseline), None)
+    others = [result for result in finished if result not in (winner, first)]
+    _curves(by_epoch, stopped, label="pruned", color=PALE, marker="x")
+    _curves(by_epoch, others, label="complete", color=BLUE, marker="o")
+    if best_so_far:
+        by_cost.plot(*zip(*best_so_far, strict=True), color=GREEN, drawstyle="steps-post")
+    if first is not None:
+        by_cost.axhline(first.value, color=INK, linestyle="--", linewidth=1.2)
+        if first != winner:
+            _curves(by_epoch, [first], label=f"trial {baseline}", color=INK, marker="o")
+    if winner is not None:
+        star: dict[str, Any] = {
+            "color": VERMILLION,
+            "marker": "*",
+            "markersize": 14,
+            "markeredgecolor": "white",
+        }
+        name = name_of_best(finished, direction, selected)
+        _curves(by_epoch, [winner], label=name, linewidth=1.8, **star)
+        if best_so_far:
+            by_cost.plot(best_so_far[-1][0], winner.value, clip_on=False, **star)
+    _frame(by_epoch, [*finished, *stopped], rungs, direction)
+    by_epoch.set_ylabel(with_unit(objective))
+    by_epoch.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
+    against = "" if first is None else f"; trial {baseline} dashed"
+    by_cost.set_title(f"best still in the search{against}", fontsize=SMALL_SIZE)
+    by_cost.set_xlabel("trial-epochs spent")
+    by_cost.set_xlim(left=0)
     return figure
 
 
-def _results(axes: Axes, results: Sequence[Result], **look: Any) -> None:
-    if results:  # an empty line would still be in the legend
-        numbers = [result.trial.number for result in results]
-        values = [result.value for result in results]
-        axes.plot(numbers, values, linestyle="none", markersize=5, **look)
+def _path(result: Result) -> list[tuple[int, float]]:
+    """The finite values that a trial reported, by epoch; at least the one that it is drawn at."""
+    reported = sorted(result.trial.intermediate_values.items())
+    return [(epoch, value) for epoch, value in reported if math.isfinite(value)] or [
+        (1, result.value)
+    ]
+
+
+def _curves(
+    axes: Axes, results: Sequence[Result], *, color: str, linewidth: float = 0.9, **end: Any
+) -> None:
+    """Draw values by epoch, each curve with a mark at its end."""
+    if not results:  # an empty line would still be in the legend
+        return
+    paths = [_path(result) for result in results]
+    axes.add_collection(LineCollection(paths, colors=color, linewidths=linewidth, alpha=0.7))
+    look: dict[str, Any] = {"linestyle": "none", "markersize": 5, "color": color} | end
+    axes.plot(*zip(*(path[-1] for path in paths), strict=True), **look)
+
+
+def _frame(
+    axes: Axes, results: Sequence[Result], rungs: Sequence[int], direction: Direction
+) -> None:
+    """Give rungs, which grow by a factor, equal steps; cut off what is far worse than the others.
+
+    A trial that nearly diverged would leave the others no room.
+    """
+    epochs, values = zip(*(point for result in results for point in _path(result)), strict=True)
+    _range_axis(axes, "epoch", AxisScale(low=1, high=max(2, *epochs), log=True, whole=True))
+    if rungs:
+        ticks = sorted({1, *rungs, max(epochs)})
+        axes.set_xticks(ticks, [f"{tick}\n{epochs.count(tick)}" for tick in ticks])
+        axes.set_xlabel("epoch, and how many trials reached it")
+    for rung in rungs:
+        axes.axvline(rung, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
+    lower, upper = np.quantile(values, [0.25, 0.75])
+    low, high = min(values), max(values)
+    if direction == "maximize":
+        low = max(low, lower - FENCE * (upper - lower))
+    else:
+        high = min(high, upper + FENCE * (upper - lower))
+    if low < high:
+        spare = MARGIN * (high - low)
+        axes.set_ylim(low - spare, high + spare)
 
 
 @styled

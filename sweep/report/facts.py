@@ -29,7 +29,7 @@ from sweep.formatting import (
     percent,
     plain_name,
 )
-from sweep.search import TEST_OPENINGS, Status, describe, first_rung, ranked, tally
+from sweep.search import TEST_OPENINGS, Status, course_of, describe, first_rung, ranked, tally
 from sweep.statistics import Share
 from sweep_model.losses import LOSSES
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from sweep.analysis import Comparison, Confirmation, Edge, Importances
     from sweep.config import StudyConfig
-    from sweep.search import StudyRecord, Tally, TrialRecord
+    from sweep.search import Course, StudyRecord, Tally, TrialRecord
     from sweep.tracking import Tracker
 
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
@@ -165,6 +165,8 @@ class StudyFacts:
 
     Attributes
     ----------
+    course
+        How its search went.
     selected
         The trial that it answers with; None where no trial is complete.
     trials
@@ -185,6 +187,7 @@ class StudyFacts:
 
     config: StudyConfig
     tally: Tally
+    course: Course
     selected: TrialRecord | None
     trials: list[TrialRow]
     hidden: int
@@ -284,6 +287,7 @@ def study_facts(study: StudyRecord, tracker: Tracker, *, most: int = MOST_TRIALS
     return StudyFacts(
         config=config,
         tally=tally(trials),
+        course=course_of(config, trials),
         selected=selected,
         trials=_rows(config, trials, selected, confirmation)[:most],
         hidden=max(0, len(trials) - most),
@@ -406,6 +410,27 @@ def _result(study: StudyFacts) -> str:
         f"{measure.noun} {measure.value(study.search)} {measure.unit} in the search, optimistic: "
         f"the best of {counted(study.tally.finished, 'trial')}"
     )
+
+
+def gain_of(study: StudyFacts) -> list[str]:
+    """Return in sentences what the search spent, and what it gained on the report's setting."""
+    course, measure = study.course, study.measure
+    spent = f"The search spent {counted(course.spent, 'trial-epoch')}"
+    if course.spent < course.in_full:
+        trials, times = counted(course.trials, "trial"), course.in_full / course.spent
+        spent += f"; {trials} in full are {course.in_full:,}, {times:.1f} times as many"
+    best, baseline = course.best, course.baseline
+    if best is None or baseline is None:
+        return [f"{spent}."]
+    if best is baseline:
+        return [f"{spent}.", "Trial 0, the report's own setting, is the best: it gained nothing."]
+    values = [measure.value(trial.last(course.metric)) for trial in (best, baseline)]
+    gain = (
+        f"Its best, trial {best.number}, is {measure.fine(course.lead)} {measure.gap_unit} better "
+        f"than trial {baseline.number}, the report's own setting, on the same rows and seed: "
+        f"{values[0]} against {values[1]} {measure.unit}."
+    )
+    return [f"{spent}.", gain]
 
 
 def unknowns_of(studies: Sequence[StudyFacts], comparison: Comparison | None) -> list[Unknown]:

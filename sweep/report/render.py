@@ -50,8 +50,9 @@ MARK: Final = "written by sweep"
 ARTIFACTS: Final = "report"
 ENDINGS: Final = {"html": (".html", ".htm"), "md": (".md", ".markdown")}
 OVERVIEW_CAPTIONS: Final = {
-    "history": "Every finished trial in the order in which it began; a pruned one at the value of "
-    "its last epoch. The step line is the best so far, the star the selected trial.",
+    "history": "Left, each finished trial as far as it was trained; pruned ones end in a cross. "
+    "Right, the best of the trials that were still in the search, at their last rungs, by the "
+    "trial-epochs spent until then. The star is the selected trial.",
     "parallel_coordinates": "One line for each trial, through its hyperparameters to its score "
     "after epoch {rung}. The better, the darker; the selected trial is red.",
     "slice": "The score after epoch {rung} against each hyperparameter by itself. Later trials are "

@@ -17,7 +17,7 @@ from sweep.formatting import (
     percent,
     plain_name,
 )
-from sweep.search import range_in_words
+from sweep.search import needed, range_in_words
 from sweep.search_space import Choices
 from sweep.statistics import Share
 
@@ -293,10 +293,41 @@ def _behind(confirmation: Confirmation, trial: Confirmed, measure: Measure) -> s
     return f"{measure.fine(mean)} [{measure.fine(low)}, {measure.fine(high)}]{tied}"
 
 
+def rungs_table(study: StudyFacts) -> Table | None:
+    """Return how many trials reached each rung and went on; None where there is no rung."""
+    config, measure = study.config, study.measure
+    if not study.course.rungs:
+        return None
+    return Table(
+        "Rungs",
+        f"Where trials were compared by {config.pruner} (eta {config.eta}): {measure.noun} in "
+        f"{measure.unit}, the best there, and the least and the most that a pruned trial would "
+        "have needed to go on. Trial 0 always goes on.",
+        [*_words("after epoch"), *_numbers("reached", "went on", "best there", "needed")],
+        [
+            Row(
+                str(rung.epoch),
+                [
+                    str(rung.reached),
+                    str(rung.went_on),
+                    measure.value(rung.best),
+                    rung.needed_in_words(measure.value),
+                ],
+            )
+            for rung in study.course.rungs
+        ],
+    )
+
+
 def trials_table(study: StudyFacts) -> Table:
     """Return the trials, the best by the search on top."""
     names = list(study.config.space.axes)
     caption = f"Each trial after its last epoch; {STAR} is the selected one."
+    if study.tally.pruned:
+        caption += (
+            f" To go on, a pruned one would have needed a {study.measure.noun} of what stands "
+            "there; of equals the lower validation loss goes on."
+        )
     if study.confirmation is not None and any(row.level for row in study.trials):
         floor = study.measure.fine(study.confirmation.noise_floor)
         caption += (
@@ -309,13 +340,16 @@ def trials_table(study: StudyFacts) -> Table:
     return Table(
         "Trials",
         caption,
-        [*_words("trial", "status"), *_numbers(*measured, *map(plain_name, names))],
-        [_trial(row, names) for row in study.trials],
+        [
+            *_words("trial", "status"),
+            *_numbers(*measured, "needed", *map(plain_name, names)),
+        ],
+        [_trial(row, names, study.measure) for row in study.trials],
         look="dense",
     )
 
 
-def _trial(row: TrialRow, names: Sequence[str]) -> Row:
+def _trial(row: TrialRow, names: Sequence[str], measure: Measure) -> Row:
     facts = row.facts
     cells: list[Cell] = [
         facts["status"],
@@ -323,6 +357,7 @@ def _trial(row: TrialRow, names: Sequence[str]) -> Row:
         percent(facts["val/accuracy"], 2),
         fixed(facts["val/loss"], 4),
         percent(facts["train/accuracy"], 2),
+        measure.fine(needed(facts["reason"])),
         *(number(facts.get(name)) for name in names),
     ]
     mark = STAR if row.selected else TIED if row.level else ""

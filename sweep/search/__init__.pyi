@@ -1,5 +1,8 @@
 from .checkpoint import Checkpoints as Checkpoints
+from .course import Course as Course
+from .course import course_of as course_of
 from .halving import first_rung as first_rung
+from .halving import needed as needed
 from .lock import InterruptedStudyError as InterruptedStudyError
 from .lock import Interrupts as Interrupts
 from .lock import holder as holder

@@ -10,6 +10,7 @@ fades as later trials get better.
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left, insort
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ MEDIAN_TRIALS = 5
 """The median rule waits for so many complete trials..."""
 MEDIAN_WARMUP = 0.1
 """...and for this share of a trial's epochs."""
+NEEDED = re.compile(r"needed (-?\d+\.\d+)")
+"""In the reason of a pruned trial."""
 
 
 @dataclass(eq=False)
@@ -70,6 +73,17 @@ def rungs(epochs: int, eta: int) -> list[int]:
     """Return the epochs after which trials are compared: round(epochs / eta^k), k = 1, 2, 3."""
     found = {round(epochs / eta**k) for k in (1, 2, 3)}
     return sorted(rung for rung in found if 1 <= rung < epochs)
+
+
+def rungs_of(config: StudyConfig) -> list[int]:
+    """Return the rungs of a study; the pruners that are no halving have none."""
+    return rungs(config.epochs, config.eta) if config.pruner in ("halving", "hyperband") else []
+
+
+def needed(reason: str) -> float | None:
+    """Return the value that a pruned trial would have needed, from its reason on record."""
+    match = NEEDED.search(reason)
+    return None if match is None else float(match[1])
 
 
 def first_rung(config: StudyConfig) -> int:

@@ -7,7 +7,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from sweep.config import run_command
-from sweep.formatting import number
+from sweep.formatting import fixed, number
+from sweep.search.course import course_of
 from sweep.search.trials import Status, tally
 from sweep.search_space import Range
 from sweep.statistics import percent_with_interval
@@ -182,9 +183,19 @@ def study_note(
             (f"sweep confirm {study.name}", "the best trials on fresh seeds: which is it?"),
             again,
         ]
+    course = course_of(config, trials)
+    searched = [table(["", ""], [("trials", counts), *course.lines().items()])]
+    if course.rungs:
+        head = ["after epoch", "reached", "went on", f"best {config.metric}", "needed"]
+        rungs = [
+            (r.epoch, r.reached, r.went_on, fixed(r.best), r.needed_in_words(fixed))
+            for r in course.rungs
+        ]
+        searched.append(table(head, rungs))
     parts = [
         question,
         result,
+        section("Search", *searched),
         section("Setting", table(["", ""], setting), searched_table),
         section("How to reproduce it", commands(*lines)),
     ]

@@ -52,8 +52,16 @@ def test_json_has_stable_keys(invoke, recorded_study, tmp_path):
     }
     shown = json.loads(invoke("show", name, "--top", "2", "--json").stdout)
     assert list(shown) == [
-        *("config", "selected_trial", "grounds", "not_distinguishable", "boundary", "trials")
+        *("config", "selected_trial", "grounds", "not_distinguishable"),
+        *("search", "boundary", "trials"),
     ]
+    assert shown["search"] == {
+        "rungs": [{"epoch": 1, "reached": 3, "went_on": 2, "best": 0.6, "needed": [0.6, 0.6]}],
+        "trial_epochs": 7,
+        "trial_epochs_in_full": 9,
+        "best_so_far": [[3, 0.6], [7, 0.9]],
+        "lead_over_trial_0": pytest.approx(0.1),
+    }
     assert shown["config"] == json.loads(json.dumps(recorded_study.config.record()))
     assert [trial["trial"] for trial in shown["trials"]] == [2, 0, 3, 1]
     assert shown["trials"][3] == {

@@ -161,38 +161,77 @@ def test_a_number_is_written_as_one_types_it():
 # History
 
 
-def history(trials, direction="maximize"):
-    figure = history_figure(trials, direction=direction, objective="val/accuracy")
-    return {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
+COST = {"rungs": [1, 2], "baseline": 0, "best_so_far": [(3, 0.2), (5, 0.3), (6, 0.4)]}
 
 
-def test_every_complete_trial_is_a_point_under_the_running_best(trial):
-    values = [0.30, 0.25, 0.38, 0.31, 0.38, 0.40, 0.10]
-    trials = [trial(3 * i, value) for i, value in enumerate(values)]
-    for direction, accumulate, winner in (
-        ("maximize", np.maximum.accumulate, 5),
-        ("minimize", np.minimum.accumulate, 6),
+def history(trials, direction="maximize", **changes):
+    return history_figure(trials, direction=direction, objective="val/accuracy", **changes)
+
+
+def ends(figure):
+    """Where the curves of each kind of trial end."""
+    by_epoch, _ = figure.axes
+    return {
+        line.get_label(): line.get_xydata().tolist()
+        for line in by_epoch.lines
+        if not line.get_label().startswith("_")
+    }
+
+
+@pytest.fixture
+def halved(trial):
+    """Return two complete trials, one that was pruned after two epochs, and one that failed."""
+    return [
+        trial(0, 0.3, reports=(nan, 0.1, 0.2, 0.3)),
+        trial(1, None, TrialState.PRUNED, (nan, 0.2, 0.25)),
+        trial(2, 0.4, reports=(nan, 0.2, 0.3, 0.4)),
+        trial(3, None, TrialState.FAIL, (nan, 0.9)),
+        trial(4, 0.35, reports=(nan, 0.2, 0.3, 0.35)),
+    ]
+
+
+def test_a_curve_is_as_long_as_its_trial_was_trained_and_ends_in_a_mark_of_its_kind(halved):
+    for direction, marks in (
+        ("maximize", {"trial 0": [[3, 0.3]], "complete": [[3, 0.35]], "best: trial 2": [[3, 0.4]]}),
+        ("minimize", {"complete": [[3, 0.4], [3, 0.35]], "best: trial 0": [[3, 0.3]]}),
     ):
-        lines = history(trials, direction)
-        assert lines["complete"] == [[3 * i, value] for i, value in enumerate(values)]
-        assert [y for _, y in lines["best so far"]] == accumulate(values).tolist()
-        assert lines[f"best: trial {3 * winner}"] == [[3 * winner, values[winner]]]
-
-
-def test_pruned_trials_are_pale_and_count_for_no_best(trial):
-    trials = [trial(0, 0.3), trial(1, 0.9, TrialState.PRUNED, (0.8, 0.9))]
-    lines = history(trials)
-    assert lines["pruned (last value)"] == [[1, 0.9]]
-    assert lines["best so far"] == [[0, 0.3]]
-    pale = history_figure(trials, **STUDY).axes[0].lines[0]
+        figure = history(halved, direction, **COST)
+        assert ends(figure) == {"pruned": [[2, 0.25]], **marks}
+        paths = [path for each in figure.axes[0].collections for path in each.get_paths()]
+        assert sorted(len(path.vertices) for path in paths) == [2, 3, 3, 3]
+    pale = history(halved).axes[0].lines[0]
     assert to_hex(pale.get_color()).upper() == PALE
-    assert list(history(trials[1:])) == ["pruned (last value)"]
 
 
-def test_a_failed_or_running_trial_has_no_point(trial):
-    for state in (TrialState.FAIL, TrialState.RUNNING):
-        lines = history([trial(0, 0.3), trial(1, None, state, (0.8, 0.9))])
-        assert all(number == 0 for line in lines.values() for number, _ in line)
+def test_the_rungs_have_ticks_with_the_trials_that_reached_them(halved, words):
+    figure = history(halved, **COST)
+    ticks = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert ticks == ["1\n4", "2\n4", "3\n3"]
+    assert "epoch, and how many trials reached it" in words(figure)
+    assert "epoch" in words(history(halved))
+
+
+def test_the_best_so_far_stands_against_its_cost_and_the_baseline(halved, words):
+    figure = history(halved, **COST)
+    best_so_far, baseline, star = figure.axes[1].lines
+    assert best_so_far.get_xydata().tolist() == [list(point) for point in COST["best_so_far"]]
+    assert list(baseline.get_ydata()) == [0.3, 0.3]
+    assert star.get_xydata().tolist() == [[6, 0.4]]
+    assert figure.axes[1].get_title(loc="left") == "best still in the search; trial 0 dashed"
+    assert any(text.endswith(", in 6 trial-epochs") for text in words(figure))
+
+
+def test_what_is_far_worse_than_the_others_is_cut_off_and_what_is_better_is_not(trial):
+    values = [0.30, 0.31, 0.32, 0.33]
+    trials = [trial(n, v, reports=(nan, v)) for n, v in enumerate([*values, 0.0, 0.9])]
+    for direction, shown, hidden in (("maximize", 0.9, 0.0), ("minimize", 0.0, 0.9)):
+        low, high = history(trials, direction).axes[0].get_ylim()
+        assert low <= shown <= high
+        assert not low <= hidden <= high
+
+
+def test_pruned_trials_alone_have_curves_and_no_best(halved):
+    assert ends(history([halved[1]], **COST)) == {"pruned": [[2, 0.25]]}
 
 
 # Parallel coordinates
@@ -416,9 +455,10 @@ def strange(trial):
 
 
 def test_nothing_is_clipped(study, strange, fits):
-    for draw in (history_figure, parallel_figure, slice_figure):
-        for trials in (study, strange, study[:1], []):
+    for trials in (study, strange, study[:1], []):
+        for draw in (history_figure, parallel_figure, slice_figure):
             assert fits(draw(trials, **STUDY))
+        assert fits(history(trials, **COST))
     for name in (r"$\frac{1$", "a parameter with a name that is long"):
         for count in (0, 1, 5):
             shares = {f"{i} {name}": 1 / (i + 1) for i in range(count)}

@@ -10,10 +10,12 @@ from doubles import NoStore
 
 from sweep.analysis import Edge, Importance, Importances
 from sweep.report.facts import Command, Picture, Report, StudyFacts, TrialRow, Unknown
+from sweep.search import course_of
 from sweep.search.trials import Tally
 from sweep.search_space import BASELINES
 from sweep.statistics import Share
 
+NEEDED = "rung 2: val/accuracy 0.1000, needed 0.5000 to be among the best 1 of 3 so far"
 DOT = b"\x89PNG\r\n\x1a\n"
 
 
@@ -83,6 +85,14 @@ def study(make_config, make_trial, confirmation, dot):
     return StudyFacts(
         config=make_config(),
         tally=Tally(complete=2, pruned=1, failed=1, running=0),
+        course=course_of(
+            make_config(),
+            [
+                make_trial(0, [0.5] * 5 + [0.89]),
+                make_trial(2, [0.6] * 5 + [0.9], index=1),
+                make_trial(3, [0.1, 0.1], status="pruned", reason=NEEDED),
+            ],
+        ),
         selected=make_trial(
             2,
             [0.9],
@@ -93,7 +103,7 @@ def study(make_config, make_trial, confirmation, dot):
             trial_row(2, 0.9, selected=True, level=True),
             trial_row(0, 0.89, level=True),
             trial_row(1, None, status="failed", epochs=0, reason="the cost is nan"),
-            trial_row(3, 0.1, status="pruned", epochs=2, reason="rung 2"),
+            trial_row(3, 0.1, status="pruned", epochs=2, reason=NEEDED),
         ],
         hidden=0,
         pruned={3: 2},
@@ -127,6 +137,7 @@ def empty(study):
     return replace(
         study,
         tally=Tally(complete=0, pruned=0, failed=1, running=0),
+        course=course_of(study.config, []),
         selected=None,
         trials=[trial_row(0, None, status="failed", epochs=0, reason="the cost is nan")],
         confirmation=None,

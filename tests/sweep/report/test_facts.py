@@ -11,11 +11,13 @@ from sweep.report.facts import (
     answer_of,
     commands_of,
     finding_of,
+    gain_of,
     question_of,
     setting_of,
     study_facts,
     unknowns_of,
 )
+from sweep.search import course_of
 from sweep.search.record import CONFIRMATION, TEST_OPENINGS
 from sweep.search.trials import Tally
 
@@ -55,6 +57,22 @@ def test_a_study_without_a_complete_trial_has_no_answer_and_says_so(empty):
     (unknown,) = unknowns_of([empty], None)
     assert "no trial is complete" in unknown.what
     assert unknown.command == ""
+
+
+def test_the_gain_of_a_search_is_its_lead_over_the_reports_setting(
+    study, empty, make_config, make_trial
+):
+    spent, gain = gain_of(study)
+    assert spent == (
+        "The search spent 14 trial-epochs; 3 trials in full are 18, 1.3 times as many."
+    )
+    assert "trial 2, is 1.00 points better than trial 0, the report's own setting" in gain
+    assert gain.endswith("90.0 against 89.0 %.")
+    alone = replace(study, course=course_of(make_config(), [make_trial(0, [0.5] * 6)]))
+    spent, gain = gain_of(alone)
+    assert spent == "The search spent 6 trial-epochs."
+    assert "is the best" in gain
+    assert len(gain_of(empty)) == 1
 
 
 def test_a_comparison_answers_with_its_own_sentence(study, other, comparison):

@@ -140,7 +140,7 @@ def test_the_answer_comes_first_and_what_is_open_has_its_command(study, make_rep
 
 def test_a_study_without_a_complete_trial_still_makes_a_page(empty, make_report):
     page = Page(render_html(make_report(empty)).text)
-    assert page.texts_in("h3") == ["Trials", "Commands that make it again"]
+    assert page.texts_in("h3") == ["The search", "Trials", "Commands that make it again"]
     assert any("the cost is nan" in text for text in page.texts_in("li"))
 
 
@@ -267,8 +267,8 @@ def test_tables_headings_and_open_questions_are_those_of_the_page(
 ):
     text = render_markdown(make_report(study, other, comparison=comparison), folder="f").text
     kinds, texts = parsed(parser, text)
-    assert kinds.count("table_open") == 1 + 2 + 2 * 3 + 2
-    assert {"Comparison", "tiny-softmax", "tiny-bce", "On fresh seeds", "Trials"} <= set(texts)
+    assert kinds.count("table_open") == 1 + 2 + 2 * 4 + 2
+    assert {"Comparison", "tiny-softmax", "tiny-bce", "On fresh seeds", "The search"} <= set(texts)
     assert "Whether it is luck.\n\n```sh\nsweep confirm tiny-softmax\n```\n" in text
 
 

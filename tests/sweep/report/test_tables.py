@@ -11,11 +11,13 @@ from sweep.report.tables import (
     overview,
     remarks_of,
     remarks_on_seeds,
+    rungs_table,
     setting_table,
     steps,
     trials_table,
     versions_table,
 )
+from sweep.search import course_of
 
 
 def cells(table):
@@ -177,16 +179,28 @@ def test_a_trial_has_its_result_and_its_setting_and_a_failure_its_reason(study):
     table = trials_table(study)
     assert words(table) == [
         *("trial", "status", "epochs", "val. accuracy, %", "val. loss, nats", "train. accuracy, %"),
-        *("l2", "learning rate", "decay period", "batch size", "flip probability"),
+        *("needed", "l2", "learning rate", "decay period", "batch size", "flip probability"),
     ]
     assert table.rows[0].cells == [
-        *("complete", "6", "90.00", "0.1000", "90.00"),
+        *("complete", "6", "90.00", "0.1000", "90.00", "-"),
         *("0.1", "0.01", "10", "50", "0.2"),
     ]
     assert table.rows[2].cells[:5] == ["failed", "0", "-", "-", "-"]
+    assert table.rows[3].cells[:6] == ["pruned", "2", "10.00", "0.9000", "10.00", "50.00"]
     assert failures_of(study) == ["Trial 1: the cost is nan"]
     caption = trials_table(replace(study, hidden=1300)).caption
     assert caption.endswith("1,300: sweep show tiny-softmax.")
+
+
+# The search
+
+
+def test_each_rung_has_who_reached_it_and_what_was_needed_there(study, make_config):
+    table = rungs_table(study)
+    assert words(table) == ["after epoch", "reached", "went on", "best there", "needed"]
+    assert cells(table) == {"1": ["3", "3", "60.0", "-"], "2": ["3", "2", "60.0", "50.0"]}
+    unpruned = course_of(make_config(pruner="none"), [])
+    assert rungs_table(replace(study, course=unpruned)) is None
 
 
 # How it was made
