@@ -341,7 +341,7 @@ def _descend(panels: Sequence[Panel], pass_number: int) -> None:
     for start in range(0, n, length):
         at = order[start : start + length]
         chunk = space[: len(at)]
-        if rows.dtype == np.float32:
+        if isinstance(rows, np.ndarray) and rows.dtype == np.float32:
             np.take(rows, at, axis=0, out=chunk, mode="clip")  # which needs no second buffer
         else:
             chunk[:] = rows[at]

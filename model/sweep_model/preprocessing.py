@@ -43,6 +43,30 @@ def check_images(features: int, flip_probability: float, image_shape: ImageShape
 
 
 @dataclass(frozen=True, eq=False)
+class ChosenRows:
+    """Some rows (n, d) of an array, in an order; they are copied where they are indexed."""
+
+    given: npt.NDArray[Any]
+    numbers: Labels
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d)."""
+        return len(self.numbers), self.given.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the array."""
+        return self.given.dtype
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, at: slice | Labels) -> npt.NDArray[Any]:
+        return self.given[self.numbers[at]]
+
+
+@dataclass(frozen=True, eq=False)
 class Standardiser:
     """x -> (x - mean) * factor, per feature.
 
@@ -61,7 +85,7 @@ class Standardiser:
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
 
     @classmethod
-    def fit(cls, rows: npt.NDArray[Any]) -> Standardiser:
+    def fit(cls, rows: npt.NDArray[Any] | ChosenRows) -> Standardiser:
         """Learn from rows (n, d) of any number type; the statistics are made in float64.
 
         Raises
@@ -69,11 +93,11 @@ class Standardiser:
         ValueError
             There are no rows, or a feature's mean or 1 / deviation is not finite.
         """
-        if rows.ndim != 2 or len(rows) == 0:  # noqa: PLR2004 - (n, d)
+        if len(rows.shape) != 2 or len(rows) == 0:  # noqa: PLR2004 - (n, d)
             raise ValueError(f"rows must be (n, d) with n at least 1, got shape {rows.shape}")
         with np.errstate(all="ignore"):  # what is not finite is refused below, by feature
             mean = _mean(rows, lambda chunk: chunk)
-            low, high = rows.min(axis=0), rows.max(axis=0)
+            low, high = extremes(rows)
             # Squares of very large or small numbers leave float64. A power of two rounds nothing.
             farthest = np.maximum(high - mean, mean - low)
             unit = np.ldexp(1.0, np.frexp(farthest)[1].clip(-1021, 1021))
@@ -97,7 +121,7 @@ class Standardiser:
         within = (deviation > 1e-30) & (deviation < 1e30)  # noqa: PLR2004 - float32: 1e-38 to 3e38
         return bool((within & (mean < 2**14 * deviation)).all())  # 10 of 24 bits are left
 
-    def apply(self, rows: npt.NDArray[Any]) -> Floats:
+    def apply(self, rows: npt.NDArray[Any] | ChosenRows) -> Floats:
         """Standardise rows (n, d) into a new float32 array."""
         # Bytes are whole in float32. What varies in other rows may be lost beside their mean there.
         dtype = np.float32 if rows.dtype == np.uint8 else np.float64
@@ -109,7 +133,18 @@ class Standardiser:
         return standardised
 
 
-def _mean(rows: npt.NDArray[Any], of: Callable[[Floats], Floats]) -> Floats:
+def extremes(rows: npt.NDArray[Any] | ChosenRows) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """The least and the greatest value of each feature, (d,) each."""
+    low = high = rows[:1][0]
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        if chunk.dtype == np.float16:  # of which NumPy compares one at a time
+            chunk = chunk.astype(np.float32)
+        low, high = np.minimum(low, chunk.min(axis=0)), np.maximum(high, chunk.max(axis=0))
+    return low, high
+
+
+def _mean(rows: npt.NDArray[Any] | ChosenRows, of: Callable[[Floats], Floats]) -> Floats:
     """The mean over the rows of a function of them, chunk by chunk in float64."""
     total = np.zeros(rows.shape[1])
     for start in range(0, len(rows), CHUNK):
@@ -237,20 +272,54 @@ class MirrorBasis:
 
 
 @dataclass(frozen=True, eq=False)
+class UnwidenedRows:
+    """Rows (n, d) held as they were given; indexed they are float32 in the mirror basis.
+
+    The numbers have the same bits as those of rows that were standardised beforehand, and take a
+    half or a quarter of the memory.
+    """
+
+    given: ChosenRows
+    standardiser: Standardiser
+    basis: MirrorBasis
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d)."""
+        return self.given.shape
+
+    def __getitem__(self, at: slice | Labels) -> Floats:
+        return self.basis.turn(self.standardiser.apply(self.given[at]))
+
+    def first(self, n: int) -> UnwidenedRows:
+        """Return the first n rows; nothing is copied."""
+        few = ChosenRows(self.given.given, self.given.numbers[:n])
+        return UnwidenedRows(few, self.standardiser, self.basis)
+
+    def widened(self) -> Floats:
+        """Return all rows as an array, standardised and turned some at a time."""
+        rows = np.empty(self.shape, dtype=np.float32)
+        for start in range(0, len(rows), CHUNK):
+            rows[start : start + CHUNK] = self[start : start + CHUNK]
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
 class MirrorRows:
     """Rows (n, d) in the mirror basis with their labels (n,); trainers only read them.
 
-    They are a copy as large as the rows it was made of, 600 MB for CIFAR-10: make it once and
-    hand it to every trainer.
+    As an array they are a copy as large as the rows it was made of, 600 MB for CIFAR-10: make it
+    once and hand it to every trainer.
     """
 
-    rows: Floats
+    rows: Floats | UnwidenedRows
     labels: Labels
     basis: MirrorBasis
 
     def first(self, n: int) -> MirrorRows:
         """Return the first n rows; nothing is copied."""
-        return MirrorRows(self.rows[:n], self.labels[:n], self.basis)
+        rows = self.rows[:n] if isinstance(self.rows, np.ndarray) else self.rows.first(n)
+        return MirrorRows(rows, self.labels[:n], self.basis)
 
     @classmethod
     def of(cls, rows: Rows, image_shape: ImageShape | None) -> MirrorRows:

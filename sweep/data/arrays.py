@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sweep.config import ARRAY_NAMES
-from sweep.data.dataset import ARRAYS, Dataset, check_memory, listed
+from sweep.data.dataset import ARRAYS, Dataset, check_memory, listed, meaning_dtype
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -224,12 +224,12 @@ class Features:
     ) -> Dataset:
         arrays = {name: self.arrays[name] for name in parts if name in self.arrays}
         first = arrays[parts[0]]
+        held, stored = _held(first.dtype), first.dtype
         check_memory(
             self._file,
             sum(array.shape[0] for array in arrays.values()),
             math.prod(first.shape[1:]),
-            bytes_each=max(first.dtype.itemsize, _kept(first.dtype).itemsize),
-            copies=1 if self.split_kind == "given" else 2,
+            bytes_each=held.itemsize * len(arrays) + (0 if held == stored else stored.itemsize),
         )
         shape = _image_shape(self.arrays["X"].shape)
         rows = []
@@ -393,18 +393,18 @@ def _several_labels(name: str, array: Array) -> str:
     )
 
 
-def _kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype that features are kept in until they are standardised."""
-    if dtype in (np.uint8, np.bool_):
-        return np.dtype(np.uint8)
-    return np.dtype(np.float32 if np.can_cast(dtype, np.float32, "safe") else np.float64)
+def _held(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that features are held in: their own where float32 or float64 holds it all."""
+    meaning = meaning_dtype(dtype)
+    narrow = meaning == np.float32 and dtype.isnative
+    return dtype if narrow else meaning
 
 
 def finite_features(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return features (n, d) as uint8, float32 or float64, whichever holds them; all finite."""
+    """Return features (n, d) in a type that holds them; all finite."""
     with np.errstate(over="ignore"):  # beyond float64: infinite, and refused below
-        features = np.ascontiguousarray(array, dtype=_kept(array.dtype))
-    if features.dtype == np.uint8:
+        features = np.ascontiguousarray(array, dtype=_held(array.dtype))
+    if features.dtype.kind != "f":
         return features
     nan = infinite = 0
     values = features.reshape(-1)

@@ -7,14 +7,21 @@ import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from sweep.config import NAMED_DATA, DataConfig, DataFiles
 from sweep.errors import SweepError
 from sweep.io import free_memory
-from sweep_model.preprocessing import MirrorBasis, MirrorRows, Standardiser
+from sweep_model.preprocessing import (
+    ChosenRows,
+    MirrorBasis,
+    MirrorRows,
+    Standardiser,
+    UnwidenedRows,
+    extremes,
+)
 from sweep_model.training import Rows, balanced_weights
 
 if TYPE_CHECKING:
@@ -30,6 +37,8 @@ SAMPLE = 10_000
 NAMED = 5
 """Classes or arrays that a message names; there may be thousands of them."""
 MAX_NAME = 60  # characters of one of them
+WIDEST = 4_000_000_000
+"""Bytes of training rows in float32 above which they stay as they were given."""
 _CHUNK = 1_000  # rows turned at a time: beside the rows themselves it takes 25 MB for CIFAR-10
 _GOLDEN = (5**0.5 - 1) / 2  # multiples of it fill the unit interval evenly
 
@@ -53,7 +62,7 @@ class Dataset:
     Attributes
     ----------
     name : what runs and studies call it.
-    rows : (n, d) uint8, float32 or float64, images flattened in channel, row, column order.
+    rows : (n, d) numbers that float64 holds, images flattened in channel, row, column order.
     labels : (n,) int64, each an index into `class_names`.
     image_shape : (channels, height, width), or None where rows are no images: then there is
         nothing to flip or draw.
@@ -74,15 +83,16 @@ class Dataset:
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of what the data say, whatever files they came from."""
+        dtype = meaning_dtype(self.rows.dtype)
         meaning = {
-            "dtype": self.rows.dtype.name,
+            "dtype": dtype.name,
             "shape": self.rows.shape,
             "image_shape": self.image_shape,
             "class_names": self.class_names,
         }
         return sha256_of(
             json.dumps(meaning, sort_keys=True).encode(),
-            _little_endian(self.rows),
+            _Widened(self.rows, dtype),
             _little_endian(self.labels),
         )
 
@@ -181,12 +191,34 @@ def _little_endian(array: npt.NDArray[Any]) -> memoryview:
     return np.ascontiguousarray(array, dtype=order).reshape(-1).view(np.uint8).data
 
 
-def sha256_of(*parts: bytes | memoryview) -> str:
+class _Widened(NamedTuple):
+    """The bytes of rows in another type, some rows at a time."""
+
+    rows: npt.NDArray[Any]
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int:
+        return self.rows.size * self.dtype.itemsize
+
+    def chunks(self) -> Iterator[memoryview]:
+        for start in range(0, len(self.rows), _CHUNK):
+            yield _little_endian(self.rows[start : start + _CHUNK].astype(self.dtype, copy=False))
+
+
+def meaning_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type whose bytes a digest of rows is made of: the same numbers have the same digest."""
+    if dtype in (np.uint8, np.bool_):
+        return np.dtype(np.uint8)
+    return np.dtype(np.float32 if np.can_cast(dtype, np.float32, "safe") else np.float64)
+
+
+def sha256_of(*parts: bytes | memoryview | _Widened) -> str:
     """One digest of several byte strings, each preceded by its length."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
+        for chunk in part.chunks() if isinstance(part, _Widened) else [part]:
+            digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -197,18 +229,24 @@ def listed(names: Iterable[str]) -> str:
     return (", ".join(shown[:NAMED]) or "nothing") + (", ..." if len(shown) > NAMED else "")
 
 
-def check_memory(name: str, rows: int, features: int, *, bytes_each: int, copies: int = 1) -> None:
-    """Refuse rows that do not fit into memory beside their standardised copy, before any is read.
-
-    They are there `copies` times with `bytes_each` bytes a feature.
-    """
-    needed, free = rows * features * (copies * bytes_each + 4), free_memory()
+def check_memory(name: str, rows: int, features: int, *, bytes_each: int) -> None:
+    """Refuse rows that do not fit into memory with so many bytes a feature, before any is read."""
+    needed, free = rows * features * bytes_each, free_memory()
     if free is not None and needed > free:
         raise SweepError(
-            f"{name}: {rows:,} rows x {features:,} features need {needed / 1e9:,.1f} GB of memory "
-            f"to be read and standardised: {free / 1e9:,.1f} GB are free; end other programs, or "
-            "save fewer rows or features"
+            f"{name}: {rows:,} rows x {features:,} features need {needed / 1e9:,.1f} GB of memory: "
+            f"{free / 1e9:,.1f} GB are free; end other programs, save them as float16, or save "
+            "fewer rows or features"
         )
+
+
+def _may_widen(rows: int, features: int) -> bool:
+    """Whether the training rows are held as float32 beside what was given, which is faster.
+
+    It changes no bit, see `UnwidenedRows`.
+    """
+    needed, free = 4 * rows * features, free_memory()
+    return needed <= WIDEST and (free is None or needed <= free / 2)
 
 
 def open_source(data: Data, data_dir: Path | None = None) -> Source:
@@ -341,15 +379,15 @@ def prepare(dataset: Dataset, split: Split, *, mirrored: bool = False) -> Prepar
     sample, others = stratified_sample(labels, SAMPLE)
     order = np.concatenate([sample, others])
     try:
-        training, validation = (_take(dataset.rows, part) for part in (split.train, split.val))
-        standardiser = Standardiser.fit(training)
+        training = ChosenRows(dataset.rows, split.train[order])
+        standardiser = Standardiser.fit(ChosenRows(dataset.rows, split.train))
         with np.errstate(over="raise"):  # a value too far from the mean for float32
             trained_on: Rows | MirrorRows = (
-                _mirrored(training, labels, order, standardiser, dataset.image_shape)
+                _mirrored(training, labels[order], standardiser, dataset.image_shape)
                 if mirrored
-                else Rows(standardiser.apply(training[order]), labels[order])
+                else Rows(standardiser.apply(training), labels[order])
             )
-            validated_on = Rows(standardiser.apply(validation), val_labels)
+            validated_on = Rows(standardiser.apply(ChosenRows(dataset.rows, split.val)), val_labels)
     except (ValueError, FloatingPointError) as error:
         raise SweepError(f"{dataset.name}: {error}; rescale or drop the feature") from error
     except MemoryError as error:
@@ -373,8 +411,8 @@ def prepare(dataset: Dataset, split: Split, *, mirrored: bool = False) -> Prepar
 
 def constant_features(dataset: Dataset, split: Split) -> int:
     """How many features have one value in all training rows, of which nothing is learned."""
-    rows = _take(dataset.rows, split.train)
-    return int((rows.max(axis=0) == rows.min(axis=0)).sum())
+    low, high = extremes(ChosenRows(dataset.rows, split.train))
+    return int((low == high).sum())
 
 
 def _notices(
@@ -402,27 +440,12 @@ def _notices(
 
 
 def _mirrored(
-    rows: npt.NDArray[Any],
-    labels: Labels,
-    order: Labels,
-    standardiser: Standardiser,
-    image_shape: ImageShape | None,
+    rows: ChosenRows, labels: Labels, standardiser: Standardiser, image_shape: ImageShape | None
 ) -> MirrorRows:
-    """Standardise and turn some rows at a time, so that they are in memory once."""
+    """Return rows in the mirror basis, as an array where there is room for one."""
     basis = MirrorBasis(rows.shape[1], image_shape)
-    turned = np.empty(rows.shape, dtype=np.float32)
-    for start in range(0, len(rows), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        turned[chunk] = basis.turn(standardiser.apply(rows[order[chunk]]))
-    return MirrorRows(turned, labels[order], basis)
-
-
-def _take(rows: npt.NDArray[Any], numbers: Labels) -> npt.NDArray[Any]:
-    """The numbered rows: a view where they lie side by side, which saves 150 MB on CIFAR-10."""
-    first, last = int(numbers[0]), int(numbers[-1])
-    if np.array_equal(numbers, np.arange(first, last + 1)):
-        return rows[first : last + 1]
-    return rows[numbers]
+    unwidened = UnwidenedRows(rows, standardiser, basis)
+    return MirrorRows(unwidened.widened() if _may_widen(*rows.shape) else unwidened, labels, basis)
 
 
 def choose_data(

@@ -69,7 +69,7 @@ def _csv(path: Path) -> _Table:
         head = file.read(HEAD)
     lines = max(1, head.count(b"\n"))
     rows = path.stat().st_size * lines // max(1, len(head))
-    check_memory(str(path), rows, head.partition(b"\n")[0].count(b",") + 1, bytes_each=8, copies=2)
+    check_memory(str(path), rows, head.partition(b"\n")[0].count(b",") + 1, bytes_each=16)
     table = read_csv(path)
 
     def batches(names: Sequence[str]) -> Iterator[Any]:

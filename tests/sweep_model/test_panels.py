@@ -18,7 +18,13 @@ from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import BCE, LOSSES, SOFTMAX
 from sweep_model.metrics import OF_PREDICTIONS, OF_ROWS
 from sweep_model.panels import LANES, LaneState, Panel, Panels, Problem, lanes_agree
-from sweep_model.preprocessing import MirrorRows
+from sweep_model.preprocessing import (
+    ChosenRows,
+    MirrorBasis,
+    MirrorRows,
+    Standardiser,
+    UnwidenedRows,
+)
 from sweep_model.reference import train
 from sweep_model.training import DivergedError, Rows, Training, balanced_weights
 
@@ -360,6 +366,26 @@ def test_rows_of_another_dtype_are_widened_or_narrowed_as_they_are_read():
                 for rows in (stored, single)
             )
             assert bits(found) == bits(expected)
+
+
+def test_rows_that_are_held_as_given_train_to_the_same_bits():
+    pixels = np.random.default_rng(5).integers(256, size=(2 * N, 6), dtype=np.uint8)
+    numbers = np.arange(2 * N)[::-2]
+    given = ChosenRows(pixels, numbers)
+    standardiser = Standardiser.fit(given)
+    basis, labels = MirrorBasis(6, SHAPE), np.arange(N) % 3
+    held = MirrorRows(UnwidenedRows(given, standardiser, basis), labels, basis)
+    wide = MirrorRows.of(Rows(standardiser.apply(pixels[numbers]), labels), SHAPE)
+    for batch_size in BATCH_SIZES:
+        found, expected = (
+            alone(
+                Problem(rows=rows, evaluation={"few": rows.first(9)}, loss=BCE, classes=3),
+                changed(batch_size=batch_size),
+                lanes=2,
+            )
+            for rows in (held, wide)
+        )
+        assert bits(found) == bits(expected)
 
 
 # Place and neighbours do not matter.

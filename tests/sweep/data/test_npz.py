@@ -81,9 +81,10 @@ def test_numbers_are_kept_in_a_type_that_holds_all_of_them():
     for given_as, kept_as in (
         (np.uint8, np.uint8),
         (np.bool_, np.uint8),
-        (np.int8, np.float32),
-        (np.uint16, np.float32),
-        (np.float16, np.float32),
+        (np.int8, np.int8),
+        (np.uint16, np.uint16),
+        (np.float16, np.float16),
+        (">f2", np.float32),
         (">f4", np.float32),
         (np.int32, np.float64),
         (np.int64, np.float64),
@@ -183,7 +184,7 @@ def test_nan_and_infinite_features_are_counted(monkeypatch):
 
 
 def test_rows_that_do_not_fit_into_memory_are_refused_before_they_are_read(save, monkeypatch):
-    monkeypatch.setattr("sweep.data.dataset.free_memory", lambda: 2_000)
+    monkeypatch.setattr("sweep.data.dataset.free_memory", lambda: 900)
     monkeypatch.setattr("sweep.data.numpy_files._member", lambda _, name: {"y": Y}[name])
     with pytest.raises(SweepError, match=r"20 rows x 6 features need 0\.0 GB .* save fewer rows"):
         open_npz(save()).development()
