@@ -57,6 +57,7 @@ bench: $(INSTALLED) ## Measure speed, each benchmark in its small form (under fi
 	$(BIN)/python benchmarks/peers.py --small
 	$(BIN)/python benchmarks/study.py --small
 	$(BIN)/python benchmarks/scaling.py --small
+	$(BIN)/python benchmarks/search.py --small
 
 results: $(INSTALLED) ## Remake the README's result table (CIFAR-10, half an hour)
 	$(BIN)/python benchmarks/results.py

