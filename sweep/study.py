@@ -271,12 +271,17 @@ class Study:
     def classifier(self, trial: int | None = None) -> LinearClassifier:
         """Return the model of the selected trial, or of another, as it was after its last epoch.
 
+        A selected trial that was tested with `refit` has the model of that.
+
         `predict(X)` takes rows (n, d) as they were given, not standardised, images flattened in
         channel, row, column order; it returns class numbers (n,).
         """
-        from sweep.analysis import fetch_classifier
+        from sweep.analysis import fetch_classifier, find_refit
 
-        return fetch_classifier(self.record, self._trial(trial), self.tracker)
+        wanted = self._trial(trial)
+        if trial is None:
+            wanted = find_refit(self.record, wanted) or wanted
+        return fetch_classifier(self.record, wanted, self.tracker)
 
     def confirm(
         self, *, top: int = 5, seeds: int = 10, ray: str | None = None, progress: bool = False
@@ -340,16 +345,38 @@ class Study:
                 warned=partial(_tell, shown=progress),
             )
 
-    def test(self) -> HeldOutResult:
+    def test(self, *, refit: bool = False, progress: bool = False) -> HeldOutResult:
         """Open the test rows for the selected trial; the study counts how often.
 
         The search never sees these rows. The more often they are looked at, the less they tell.
+        With `refit` its setting is trained again on training and validation rows, which makes the
+        model that is tested, registered as `champion` and returned by `classifier` from then on.
         """
-        from sweep.analysis import open_test_rows
+        from sweep.analysis import open_test_rows, refuse_without_test_rows
+        from sweep.analysis import refit as refit_trial
+        from sweep.data import all_development_rows
 
         trial = self.best
         _, source = self._rows()
-        return open_test_rows(self.record, trial, source, self.tracker)[0]
+        if refit:
+            refuse_without_test_rows(source)
+            rows = partial(all_development_rows, self.config.data, source)
+            trial = refit_trial(self.record, trial, rows)
+            self.sync(progress=progress)
+        return open_test_rows(self.record, trial, source, self.tracker, refit=refit)[0]
+
+    def predict(self, file: AnyPath, out: AnyPath) -> int:
+        """Write label and probabilities of each row of a file; return how many rows there are.
+
+        `file` is a .npy of rows as they were given, not standardised, or an .npz with them as `X`;
+        `out` a .csv or an .npz. The model is that of `classifier`.
+        """
+        from sweep.analysis import check_out, read_rows, write_predictions
+
+        check_out(Path(out))
+        rows = read_rows(Path(file))
+        write_predictions(self.classifier(), rows, Path(out))
+        return len(rows)
 
     def report(self, out: AnyPath | None = None, *, file_format: str | None = None) -> Path:
         """Write what was found into a file, STUDY-report.html unless named; return its path."""

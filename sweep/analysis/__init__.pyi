@@ -22,9 +22,14 @@ from .importance import Importances as Importances
 from .importance import importances as importances
 from .plan import Plan as Plan
 from .plan import plan_study as plan_study
+from .predict import check_out as check_out
+from .predict import read_rows as read_rows
+from .predict import write_predictions as write_predictions
+from .refit import refit as refit
 from .reproduce import Verdict as Verdict
 from .reproduce import reproduce_trial as reproduce_trial
 from .runs import draw_pending as draw_pending
+from .runs import find_refit as find_refit
 from .runs import pending_files as pending_files
 from .runs import send_kept_runs as send_kept_runs
 from .runs import trial_key as trial_key

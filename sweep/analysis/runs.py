@@ -14,6 +14,7 @@ from sweep.io import with_room, write_whole
 from sweep.search import (
     IN_FULL,
     LEARNING_RATE,
+    REFITS,
     Status,
     TrialRecord,
     draw_files,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from sweep.tracking import AnyMirror, BackgroundMirror, Mirror
 
 
-SUFFIX = "-in-full"
+SUFFIX, REFIT = "-in-full", "-refit"
 KEPT = "run.json"
 """Beside the files of a run that stands in no record."""
 STUDY_SECONDS = 2.0
@@ -90,13 +91,14 @@ def training_state(
     }
     ended = trial.status != Status.RUNNING
     metrics = dict(trial.metrics)
-    if ended and trial.epochs:
+    if ended and trial.curves.get("val/accuracy"):
         epoch, accuracy = best_epoch(trial.curves)
         metrics |= {"best/val_accuracy": accuracy, "best/epoch": epoch}
     if trial.status == Status.COMPLETE:  # by which the dashboard puts the best first
         metrics |= {
             f"final/{_flat(metric)}": trial.last(metric)
             for metric in ("val/accuracy", "val/loss", config.metric)
+            if metric in trial.curves
         }
     rates = [setting.rate(epoch) for epoch in range(trial.epochs)]
     return RunState(
@@ -250,6 +252,42 @@ def in_full_states(study: StudyRecord, data: Prepared | None) -> list[RunState]:
                 files=in_full_files(study, number),
             )
         )
+    return states
+
+
+def find_refit(study: StudyRecord, trial: TrialRecord) -> TrialRecord | None:
+    """Return what a trial came to on training and validation rows; None where it was not tried."""
+    plain = study.attribute(REFITS, {}).get(str(trial.number))
+    return None if plain is None else TrialRecord(**{**plain, "status": Status(plain["status"])})
+
+
+def refit_files(study: StudyRecord, number: int) -> Path:
+    """Return where the files of a trial that was trained on all rows wait for MLflow."""
+    folder = pending_files(study, number)
+    return folder.with_name(f"{folder.name}{REFIT}")
+
+
+def refit_key(study: StudyRecord, number: int) -> str:
+    """Return the key of the run of a trial that was trained on all rows."""
+    return f"{trial_key(study, number)}{REFIT}"
+
+
+def refit_states(study: StudyRecord) -> list[RunState]:
+    """Return what MLflow is to know of the trials that were trained on all rows."""
+    states = []
+    for number in map(int, study.attribute(REFITS, {})):
+        trial = find_refit(study, study.trial(number))
+        assert trial is not None  # noqa: S101 - it is on record
+        state = training_state(
+            study.config,
+            trial,
+            None,
+            key=refit_key(study, number),
+            name=f"trial-{number:03d}{REFIT}",
+            tags={"role": "refit", **study.tags, "trial": number},
+            note=f"Trial {number} of `{study.name}`, trained on training and validation rows.",
+        )
+        states.append(replace(state, parent=study.identity, files=refit_files(study, number)))
     return states
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sweep.analysis.confirm import confirmation_of
-from sweep.analysis.runs import in_full, run_key
+from sweep.analysis.runs import find_refit, in_full, refit_key, run_key
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search import best_trial, tally
 from sweep.tracking import (
@@ -101,6 +101,8 @@ def fetch_classifier(
 def register_champion(study: StudyRecord, mirror: AnyMirror) -> str | None:
     """Register the selected trial's model as `champion`; None where there is nothing to do.
 
+    That is the one of training and validation rows, where it was trained on them.
+
     Raises
     ------
     SweepError
@@ -108,11 +110,15 @@ def register_champion(study: StudyRecord, mirror: AnyMirror) -> str | None:
 
     """
     selected = find_selected(study)
-    run_id = None if selected is None else mirror.run_id(run_key(study, selected))
-    if selected is None or run_id is None:
+    if selected is None:
+        return None
+    refit = find_refit(study, selected)
+    key = run_key(study, selected) if refit is None else refit_key(study, selected.number)
+    run_id = mirror.run_id(key)
+    if run_id is None:
         return None
     name = mirror.call(model_name, study.tags)
     if mirror.call(champion_run, name) == run_id:
         return None
-    classifier = fetch_classifier(study, selected, mirror)
+    classifier = fetch_classifier(study, refit or selected, mirror)
     return mirror.call(register, run_id, classifier, name=name, tags=study.tags)

@@ -19,6 +19,7 @@ from sweep.analysis.runs import (
     draw_pending,
     in_full_states,
     kept_files,
+    refit_states,
     send_kept_runs,
     study_state,
     trial_key,
@@ -289,6 +290,7 @@ def recorded_states(study: StudyRecord, data: Prepared | None = None) -> list[Ru
         study_state(study, trials, data, note=note, status=status),
         *(trial_state(study, trial, data) for trial in ended),
         *in_full_states(study, data),
+        *refit_states(study),
     ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sweep.analysis.runs import run_key
+from sweep.analysis.runs import refit_key, run_key
 from sweep.analysis.selection import fetch_classifier
 from sweep.search import TEST_OPENINGS, metric_name, record_lock
 from sweep.statistics import accuracy_interval
@@ -73,20 +73,30 @@ def refuse_without_test_rows(source: Source) -> None:
 
 
 def open_test_rows(
-    study: StudyRecord, trial: TrialRecord, source: Source, tracker: Tracker
+    study: StudyRecord,
+    trial: TrialRecord,
+    source: Source,
+    tracker: Tracker,
+    *,
+    refit: bool = False,
 ) -> tuple[HeldOutResult, int]:
-    """Evaluate the selected trial on the test rows; return how often they have been opened."""
+    """Evaluate the selected trial on the test rows; return how often they have been opened.
+
+    A `refit` is what `sweep.analysis.refit` makes of it.
+    """
     refuse_without_test_rows(source)
     classifier = fetch_classifier(study, trial, tracker)
     with record_lock(study.workspace, study.name):
         openings = [*study.attribute(TEST_OPENINGS, [])]
-        openings.append({"trial": trial.number, "time": datetime.now(UTC).isoformat()})
+        opening = {"trial": trial.number, "time": datetime.now(UTC).isoformat()}
+        openings.append(opening | ({"refit": True} if refit else {}))
         # Counted before anything is seen.
         study.set_attribute(TEST_OPENINGS, openings)
         result = evaluate_on_test_rows(classifier, source)
         openings[-1]["result"] = result.record()
         study.set_attribute(TEST_OPENINGS, openings)
-    for key in (run_key(study, trial), study.identity):
+    own = refit_key(study, trial.number) if refit else run_key(study, trial)
+    for key in (own, study.identity):
         for run in tracker.runs(run_key=key):
             # The step is how often the rows have been opened.
             tracker.log_metrics(run.info.run_id, result.metrics(), len(openings))

@@ -218,6 +218,7 @@ class OpeningModel(_Model):
 
     trial: Count
     time: Annotated[str, Field(pattern=r"^20\d\d-[0-9T:.-]{5,25}\+00:00$")]
+    refit: bool = False
     result: ResultModel | None = None
 
 

@@ -150,6 +150,7 @@ def _add_commands() -> None:
         evaluate.compare,
         evaluate.reproduce,
         evaluate.test,
+        evaluate.predict,
         share.report,
         ui.ui,
         share.export,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from sweep.cli.options import (
     ray_option,
     rows_options,
     study_argument,
+    tracking_option,
 )
 from sweep.errors import CheckFailedError
 from sweep.formatting import fixed
@@ -212,9 +214,15 @@ def print_comparison(comparison: Comparison) -> None:
 
 @click.command()
 @study_argument
+@click.option(
+    "--refit",
+    is_flag=True,
+    help="Train the selected setting again on training and validation rows; that model is tested, "
+    "and registered as champion.",
+)
 @rows_options
 @json_option
-def test(study_name: str, *, as_json: bool, **where: Any) -> None:
+def test(study_name: str, *, refit: bool, as_json: bool, **where: Any) -> None:
     """Open the test rows: evaluate the selected trial of STUDY on them, and count it.
 
     The search never sees these rows. The more often they are looked at, the less they tell: the
@@ -225,19 +233,42 @@ def test(study_name: str, *, as_json: bool, **where: Any) -> None:
     from sweep.statistics import percent_with_interval
 
     study = open_in_folder(study_name, **where)
-    trial, result = study.best, study.test()
+    trial, result = study.best, study.test(refit=refit, progress=True)
     openings = len(study.record.attribute(TEST_OPENINGS, []))
     if as_json:
-        facts = {"study": study.name, "trial": trial.number, "openings": openings}
+        facts = {"study": study.name, "trial": trial.number, "refit": refit, "openings": openings}
         click.echo(json.dumps(facts | result.record()))
         return
     accuracy = percent_with_interval(result.accuracy, result.rows)
+    again = ", trained again on training and validation rows" if refit else ""
     click.echo(
-        f"{study.name} trial {trial.number} ({grounds(study.record)}): test accuracy {accuracy} "
-        f"(95 % interval, {result.rows:,} rows)"
+        f"{study.name} trial {trial.number} ({grounds(study.record)}{again}): test accuracy "
+        f"{accuracy} (95 % interval, {result.rows:,} rows)"
     )
     times = "once" if openings == 1 else f"{openings} times"
     click.echo(f"The test rows have been opened {times} for this study.")
+    if refit:
+        click.echo("That model is the champion now; `sweep predict` uses it.")
+
+
+@click.command()
+@study_argument
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="A .csv, or an .npz with labels, probabilities and class_names.",
+)
+@tracking_option
+def predict(study_name: str, file: Path, *, out: Path, tracking_uri: str | None) -> None:
+    """Write the label and the probabilities of each row of FILE, from the champion of STUDY.
+
+    FILE is a .npy of rows as they were given to the study, or an .npz with them as X. The
+    champion is the model of the selected trial, or what `sweep test --refit` made of it.
+    """
+    rows = open_in_folder(study_name, tracking_uri=tracking_uri).predict(file, out)
+    click.echo(f"{out}: labels and probabilities of {rows:,} rows")
 
 
 @click.command()

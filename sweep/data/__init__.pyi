@@ -7,6 +7,7 @@ from .dataset import Dataset as Dataset
 from .dataset import Prepared as Prepared
 from .dataset import Source as Source
 from .dataset import Split as Split
+from .dataset import all_development_rows as all_development_rows
 from .dataset import auto_notice as auto_notice
 from .dataset import cache_folder as cache_folder
 from .dataset import choose_data as choose_data

@@ -536,6 +536,14 @@ def reopen_data(choice: DataConfig, source: Source) -> Prepared:
     return data
 
 
+def all_development_rows(choice: DataConfig, source: Source) -> Prepared:
+    """Return a study's training and validation rows as training rows, standardised by them all."""
+    dataset = source.development()
+    split = split_rows(source, dataset, val_size=choice.val_size, split_seed=choice.split_seed)
+    every = np.arange(len(dataset.rows))
+    return prepare(dataset, Split(every, split.val), mirrored=True)
+
+
 def _remedy(source: str) -> str:
     if source == "cifar10":
         return "say with --data-dir where the study's own data lie"

@@ -180,6 +180,8 @@ class StudyFacts:
         beyond.
     test, openings
         The selected trial's accuracy on the test rows, and how often the study opened them.
+    refit
+        Whether the tested model was trained on training and validation rows.
     git
         The state of the folder in which the study was begun; empty where it is not recorded.
 
@@ -200,6 +202,7 @@ class StudyFacts:
     test: Share | None
     openings: int
     git: Mapping[str, str]
+    refit: bool = False
     pictures: list[Picture] = field(default_factory=list)
 
     @property
@@ -284,6 +287,7 @@ def study_facts(study: StudyRecord, tracker: Tracker, *, most: int = MOST_TRIALS
     selected, confirmation = find_selected(study), confirmation_of(study)
     boundary = edges_of(config, trials, selected)
     openings: list[dict[str, Any]] = study.attribute(TEST_OPENINGS, [])
+    tested = _last_test(openings, selected)
     return StudyFacts(
         config=config,
         tally=tally(trials),
@@ -297,7 +301,8 @@ def study_facts(study: StudyRecord, tracker: Tracker, *, most: int = MOST_TRIALS
         boundary=boundary,
         wider=wider_command(study, boundary) if boundary else "",
         importances=importances(study),
-        test=None if selected is None else _last_test(openings, selected),
+        test=None if tested is None else _share(tested["result"]),
+        refit=tested is not None and tested.get("refit", False),
         openings=len(openings),
         git=_git(study, tracker),
     )
@@ -325,13 +330,17 @@ def _rows(
     ]
 
 
-def _last_test(openings: Sequence[Mapping[str, Any]], selected: TrialRecord) -> Share | None:
-    """Return what the selected trial's last evaluation on the test rows came to."""
-    for opening in reversed(openings):
-        result = opening.get("result")
-        if opening["trial"] == selected.number and result is not None:
-            return Share.of(round(result["accuracy"] * result["rows"]), result["rows"])
-    return None
+def _last_test(
+    openings: Sequence[dict[str, Any]], selected: TrialRecord | None
+) -> dict[str, Any] | None:
+    """Return the selected trial's last evaluation on the test rows that came to something."""
+    number = None if selected is None else selected.number
+    own = (each for each in reversed(openings) if each["trial"] == number and each.get("result"))
+    return next(own, None)
+
+
+def _share(result: Mapping[str, Any]) -> Share:
+    return Share.of(round(result["accuracy"] * result["rows"]), result["rows"])
 
 
 def _git(study: StudyRecord, tracker: Tracker) -> dict[str, str]:

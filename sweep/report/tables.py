@@ -138,6 +138,8 @@ def _tested(study: StudyFacts) -> Step:
         return Step(TEST, OPEN, known=False, detail=f"sweep test {study.name}")
     times = "once" if study.openings == 1 else f"{study.openings} times"
     detail = f"{_interval(test, 'row')}, which this study has opened {times}"
+    if study.refit:
+        detail += "; the setting trained again on training and validation rows"
     return Step(TEST, f"{percent(test.value)} %", known=True, detail=detail)
 
 

@@ -26,6 +26,7 @@ from .record import IMPORTANCES as IMPORTANCES
 from .record import IMPORTED as IMPORTED
 from .record import IN_FULL as IN_FULL
 from .record import OLD_CONFIG as OLD_CONFIG
+from .record import REFITS as REFITS
 from .record import TEST_OPENINGS as TEST_OPENINGS
 from .record import StudyRecord as StudyRecord
 from .record import begin_study as begin_study

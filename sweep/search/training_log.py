@@ -255,7 +255,7 @@ def _draw(
     from sweep.tracking import write_figure, write_image
 
     classifier, curves = LinearClassifier.load(folder / CLASSIFIER), about["curves"]
-    epochs, limit = len(curves["val/loss"]), None
+    epochs, limit = len(curves["train/loss"]), None
     if classifier.image_shape is not None:
         state = {name: arrays[name] for name in about["images"]}
         images = WeightImages.restored(classifier.class_names, classifier.image_shape, state)

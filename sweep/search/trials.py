@@ -87,7 +87,7 @@ class TrialRecord:
     @property
     def epochs(self) -> int:
         """How many epochs its curves hold."""
-        return len(self.curves.get("val/loss", []))
+        return len(self.curves.get("train/loss", []))
 
     def last(self, metric: str) -> float:
         """Return a metric's value after the last epoch; NaN where there is none."""

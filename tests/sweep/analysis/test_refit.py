@@ -1,0 +1,125 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sweep import open_study
+from sweep.analysis import fetch_classifier, find_refit, refit
+from sweep.data import all_development_rows, open_source
+from sweep.errors import SweepError
+from sweep.search import training_of
+from sweep.search.record import REFITS, TEST_OPENINGS
+from sweep.tracking import Tracker
+from sweep.tracking.champion import champion_run
+from sweep_model.losses import LOSSES
+from sweep_model.reference import train
+from sweep_model.training import Rows
+
+
+@pytest.fixture
+def study(run_tiny, workspace):
+    """Return a finished study of three trials of two epochs in a workspace, MLflow and all."""
+    run_tiny(trials=3)
+    return open_study("tiny-softmax", folder=workspace)
+
+
+def test_a_refit_is_what_the_reference_makes_of_all_development_rows(study, tiny_npz):
+    result = study.test(refit=True)
+    trial = study.best
+    ended = find_refit(study.record, trial)
+    assert set(ended.curves) == {"train/loss", "train/cost", "train/accuracy"}
+    assert not any("val" in name for name in ended.metrics)
+    classifier = study.classifier()
+    dataset = open_source(str(tiny_npz)).development()
+    mean, deviation = dataset.rows.mean(axis=0), dataset.rows.astype(np.float64).std(axis=0)
+    np.testing.assert_allclose(classifier.standardiser.mean, mean, rtol=1e-5)
+    order = replace_order(dataset)
+    rows = ((dataset.rows - mean) / deviation).astype(np.float32)
+    training = training_of(study.config, trial, None)
+    *_, (_, weights, bias) = train(
+        Rows(rows[order], dataset.labels[order]), {}, training, loss=LOSSES["softmax"], classes=3
+    )
+    np.testing.assert_allclose(classifier.weights, weights, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(classifier.bias, bias, rtol=1e-3, atol=1e-5)
+    right = classifier.predict(open_source(str(tiny_npz)).test().rows)
+    assert result.accuracy == (right == open_source(str(tiny_npz)).test().labels).mean()
+
+
+def replace_order(dataset):
+    """The order in which rows are held: the sample that curves are of comes first."""
+    from sweep.data.dataset import SAMPLE, stratified_sample
+
+    return np.concatenate(stratified_sample(dataset.labels, SAMPLE))
+
+
+def test_it_is_the_champion_counted_and_not_trained_twice(study, workspace):
+    trial, tracker = study.best, Tracker("tiny", workspace)
+    before = fetch_classifier(study.record, trial, tracker)
+    study.test(refit=True)
+    (run,) = tracker.runs(role="refit")
+    assert champion_run(tracker, "tiny-softmax") == run.info.run_id
+    assert "test/accuracy" in run.data.metrics
+    assert study.classifier().digest == run.data.tags["sweep.weights_digest"] != before.digest
+    assert study.classifier(trial.number).digest == before.digest
+    (opening,) = study.record.attribute(TEST_OPENINGS)
+    assert (opening["trial"], opening["refit"]) == (trial.number, True)
+
+    def never():
+        raise AssertionError("it is on record")
+
+    assert refit(study.record, trial, never) == find_refit(study.record, trial)
+    study.sync()
+    assert champion_run(tracker, "tiny-softmax") == run.info.run_id
+    study.report(workspace.root / "report.md")
+    assert "trained again on training and validation rows" in (
+        workspace.root / "report.md"
+    ).read_text("utf-8")
+    study.export(workspace.root / "study.zip")
+
+
+def test_one_that_diverges_is_refused_and_leaves_nothing(study, tiny_npz):
+    trial = replace(study.best, params={**study.best.params, "learning_rate": 1e30, "l2": 1.0})
+    rows = all_development_rows(study.config.data, open_source(str(tiny_npz)))
+    with pytest.raises(SweepError, match=r"diverged in epoch 1.*`sweep test tiny-softmax`"):
+        refit(study.record, trial, lambda: rows)
+    assert study.record.attribute(REFITS) is None
+
+
+def test_predictions_are_those_of_the_classifier(study, tmp_path, tiny_npz):
+    rows = np.load(tiny_npz)["X_test"]
+    np.save(tmp_path / "rows.npy", rows)
+    classifier = study.classifier()
+    for file in (tmp_path / "rows.npy", tiny_npz):
+        for out in ("out.npz", "out.csv"):
+            given = rows if file.suffix == ".npy" else np.load(tiny_npz)["X"]
+            assert study.predict(file, tmp_path / out) == len(given)
+            expected = classifier.probabilities(given)
+            if out.endswith("npz"):
+                with np.load(tmp_path / out) as found:
+                    np.testing.assert_array_equal(found["probabilities"], expected)
+                    labels = found["labels"].tolist()
+            else:
+                head, *lines = (tmp_path / out).read_text().splitlines()
+                assert head == "label,0,1,2"
+                labels = [line.split(",")[0] for line in lines]
+                found = np.array([line.split(",")[1:] for line in lines], np.float32)
+                np.testing.assert_array_equal(found, expected)
+            assert labels == [str(label) for label in classifier.predict(given)]
+
+
+def test_rows_that_the_model_does_not_take_get_a_line_and_leave_no_file(study, tmp_path):
+    np.save(tmp_path / "wide.npy", np.zeros((3, 9)))
+    np.save(tmp_path / "objects.npy", np.array([{}, 3], object))
+    np.savez(tmp_path / "nameless.npz", features=np.zeros((3, 4)))
+    (tmp_path / "torn.npz").write_bytes(b"PK")
+    for name, out, says in (
+        ("wide.npy", "out.csv", r"rows must be \(n, 4\), got shape \(3, 9\)"),
+        ("objects.npy", "out.csv", "no .npy or .npz file of numbers"),
+        ("nameless.npz", "out.csv", "must hold X"),
+        ("torn.npz", "out.csv", "no .npy or .npz file"),
+        ("missing.npy", "out.csv", "no such file"),
+        ("wide.npy", "out.txt", "must end in .csv or .npz"),
+    ):
+        with pytest.raises(SweepError, match=says):
+            study.predict(tmp_path / name, tmp_path / out)
+        assert not (tmp_path / out).exists()
