@@ -34,6 +34,7 @@ EPOCHS, TRIALS = 50, 50
 
 MAX_SEED = 2**32 - 1
 MAX_SLOTS = 4096
+LEAST_FOLDS, MAX_FOLDS = 2, 100
 WIDEST_PANEL = 128
 """Columns of a panel beyond which products are no faster."""
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -128,6 +129,8 @@ class DataConfig:
     split_digest: str
     parts: Mapping[str, Any] = field(default_factory=dict)
     """What goes with a file, see `DataFiles`."""
+    folds: int = 0
+    """So many parts of the rows are held out in turn; 0: `val_size` rows validate all trainings."""
 
     @property
     def files(self) -> DataFiles | None:
@@ -318,7 +321,7 @@ def _data_options(data: DataConfig) -> list[tuple[str, object]]:
             options.append(("map", ",".join(f"{ours}={theirs}" for ours, theirs in value.items())))
         else:
             options.append((name.replace("_", "-"), value))
-    options.append(("val-size", data.val_size))
+    options.append(("folds", data.folds) if data.folds else ("val-size", data.val_size))
     if data.split_seed:
         options.append(("split-seed", data.split_seed))
     return options

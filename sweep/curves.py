@@ -28,7 +28,11 @@ NOUNS = {
 
 def metrics_of(config: StudyConfig) -> tuple[str, ...]:
     """Return the metrics that a study's trials have a curve of."""
-    return tuple(dict.fromkeys((*METRICS, config.metric)))
+    metrics = dict.fromkeys((*METRICS, config.metric))
+    if not config.data.folds:
+        return tuple(metrics)
+    spread = dict.fromkeys(("val/loss", "val/accuracy", config.metric))
+    return (*metrics, *(f"{metric}_sd" for metric in spread))
 
 
 def point(result: EpochResult) -> dict[str, float]:

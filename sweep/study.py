@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sweep.config import CLASS_WEIGHTS, EPOCHS, LOSSES, TRAIN_CURVES
+from sweep.config import CLASS_WEIGHTS, EPOCHS, LEAST_FOLDS, LOSSES, TRAIN_CURVES
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search_space import RULES, axes_of
 from sweep.workspace import Workspace
@@ -60,6 +60,7 @@ def run(
     class_weight: str | None = None,
     slots: int | None = None,
     val_size: int | None = None,
+    folds: int | None = None,
     split_seed: int | None = None,
     data_dir: AnyPath | None = None,
     like: str | None = None,
@@ -81,6 +82,7 @@ def run(
     study : its name; DATA-LOSS unless given.
     trials : complete and pruned ones in total; 50.
     data, data_dir, val_size, split_seed : the rows, see `load_data`.
+    folds : of a cross-validation, in place of `val_size` validation rows.
     loss : `softmax` or `bce`, one binary cross-entropy per class.
     space : where to search: a Space, a TOML file, or some axes by name, e.g.
         `{"l2": "1e-4:1e-1:log", "batch_size": [50, 100], "decay_period": 10}`.
@@ -123,6 +125,7 @@ def run(
         class_weight=class_weight,
         slots=slots,
         val_size=val_size,
+        folds=folds,
         split_seed=split_seed,
         data_dir=data_dir,
         like=like,
@@ -163,7 +166,15 @@ def plan_run(
     """Return what `run` with the same arguments would do."""
     from sweep.analysis import plan_study
 
-    least = {"trials": 1, "val_size": 1, "split_seed": 0, "slots": 1, "epochs": 1, "seed": 0}
+    least = {
+        "trials": 1,
+        "val_size": 1,
+        "folds": LEAST_FOLDS,
+        "split_seed": 0,
+        "slots": 1,
+        "epochs": 1,
+    }
+    least |= {"seed": 0}
     whole = {name: _whole(name, options.get(name), low) for name, low in least.items()}
     return plan_study(
         _workspace(folder),

@@ -51,6 +51,7 @@ LANES = (1, 2, 4, 8)
 KERNELS = 1
 """The version of the arithmetic in this module: with another one bits may differ."""
 _EVALUATED = 1024  # rows of one product, measured: more are no faster
+_NOTHING = Evaluation(math.nan, math.nan, math.nan)  # of an empty lane
 _LOG_RANGE = 20 * math.log(2)  # how far the scale of the weights may stray from 1
 
 
@@ -64,6 +65,8 @@ class Problem:
     evaluation : sets of rows that every epoch is evaluated on, by name.
     final : further sets that the last epoch of a training is evaluated on.
     further : by the name of a set, metrics beside loss and accuracy that it is evaluated by.
+    held_out : whether each training is evaluated on training rows: "val" are those whose weight is
+        0 in it, "train" the others. All lanes share the product, so folds read the rows once.
 
     Raises
     ------
@@ -77,6 +80,12 @@ class Problem:
     classes: int
     final: Mapping[str, MirrorRows] = field(default_factory=dict)
     further: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    held_out: bool = False
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The names of all that is evaluated."""
+        return (*(("train", "val") if self.held_out else ()), *self.evaluation, *self.final)
 
     def __post_init__(self) -> None:
         twice = sorted(self.evaluation.keys() & self.final.keys())
@@ -143,9 +152,17 @@ class Panel:
         """Return per lane how its training stands after a pass, or how it diverged."""
         training_at = {lane: one for lane, one in enumerate(self.trainings) if one is not None}
         epochs = {lane: pass_number - one.first_pass + 1 for lane, one in training_at.items()}
-        means = {name: self._means(name, rows) for name, rows in self.problem.evaluation.items()}
+        means = self._held_out() if self.problem.held_out else {}
+        means |= {
+            name: self._means(rows, {name: None})[name]
+            for name, rows in self.problem.evaluation.items()
+        }
         last = {lane for lane, one in training_at.items() if epochs[lane] == one.epochs}
-        final = {name: self._means(name, rows) for name, rows in self.problem.final.items() if last}
+        final = {
+            name: self._means(rows, {name: None})[name]
+            for name, rows in self.problem.final.items()
+            if last
+        }
         squares = np.square(self.weights, dtype=np.float64).sum(axis=0)
         squares = squares.reshape(self.bias.shape).sum(axis=0)
         finite = np.isfinite(squares) & np.isfinite(self.bias).all(axis=0)
@@ -164,11 +181,22 @@ class Panel:
             results[lane] = divergence(result, finite=bool(finite[lane])) or result
         return results
 
-    def _means(self, name: str, rows: MirrorRows) -> list[Evaluation]:
-        """Evaluate the lanes on the set `name`, without the penalty."""
+    def _held_out(self) -> dict[str, list[Evaluation]]:
+        """Evaluate the lanes on the training rows that count in them, and on those that do not."""
+        held = np.zeros((len(self.problem.rows.labels), len(self.trainings)), dtype=np.bool_)
+        for lane, training in enumerate(self.trainings):
+            if training is not None and training.row_weights is not None:
+                held[:, lane] = training.row_weights == 0
+        return self._means(self.problem.rows, {"train": ~held, "val": held})
+
+    def _means(
+        self, rows: MirrorRows, sets: Mapping[str, Mask | None]
+    ) -> dict[str, list[Evaluation]]:
+        """Evaluate the lanes on sets of the rows, (n, lanes), or all; without the penalty."""
         classes, lanes = self.bias.shape
-        total, right = np.zeros(lanes), np.zeros(lanes)
-        further = _Further(self.problem, name, lanes)
+        total = {name: np.zeros(lanes) for name in sets}
+        right = {name: np.zeros(lanes) for name in sets}
+        further = {name: _Further(self.problem, name, lanes) for name in sets}
         products: Floats = np.empty((_EVALUATED, classes * lanes), dtype=np.float32)
         space: Floats = np.empty(products.size, dtype=np.float32)
         for start in range(0, len(rows.labels), _EVALUATED):
@@ -179,15 +207,37 @@ class Panel:
             by_class = space[: scores.size].reshape(classes, len(labels), lanes)
             np.add(_by_class(scores, classes), self.bias[:, None], out=by_class)
             predicted, largest = predict(by_class)
-            right += np.count_nonzero(predicted == labels[:, None], axis=0)
-            further.take_in(by_class, labels, predicted)
+            hits = predicted == labels[:, None]
+            for name in sets:
+                further[name].take_in(by_class, labels, predicted)
             values = self.problem.loss.values_(by_class, labels, largest)
-            total += values.sum(axis=0, dtype=np.float64)
-        losses, accuracies = total / len(rows.labels), right / len(rows.labels)
-        return [
-            Evaluation(float(loss), float(loss), float(accuracy), further.of(lane, rows.labels))
-            for lane, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True))
-        ]
+            for name, which in sets.items():
+                if which is None:
+                    right[name] += np.count_nonzero(hits, axis=0)
+                    total[name] += values.sum(axis=0, dtype=np.float64)
+                    continue
+                some = which[start : start + _EVALUATED]
+                right[name] += np.count_nonzero(hits & some, axis=0)
+                total[name] += np.where(some, values, 0).sum(axis=0, dtype=np.float64)
+        found: dict[str, list[Evaluation]] = {}
+        for name, which in sets.items():
+            counts = np.full(lanes, len(rows.labels)) if which is None else which.sum(axis=0)
+            counts = np.maximum(counts, 1)  # an empty lane holds nothing out
+            losses, accuracies = total[name] / counts, right[name] / counts
+            found[name] = [
+                Evaluation(
+                    float(losses[lane]),
+                    float(losses[lane]),
+                    float(accuracies[lane]),
+                    further[name].of(
+                        lane, rows.labels, slice(None) if which is None else which[:, lane]
+                    ),
+                )
+                if training is not None
+                else _NOTHING
+                for lane, training in enumerate(self.trainings)
+            ]
+        return found
 
 
 class _Further:
@@ -211,13 +261,13 @@ class _Further:
                 for name, values in by_name.items():
                     values.append(OF_ROWS[name](own, labels, self._problem.loss))
 
-    def of(self, lane: int, labels: Labels) -> dict[str, float]:
-        """Return a lane's metrics, by name."""
+    def of(self, lane: int, labels: Labels, which: Mask | slice) -> dict[str, float]:
+        """Return a lane's metrics of some of the rows, by name."""
         return {
-            name: float(np.concatenate(self._values[lane][name]).mean(dtype=np.float64))
+            name: float(np.concatenate(self._values[lane][name])[which].mean(dtype=np.float64))
             if name in OF_ROWS
             else OF_PREDICTIONS[name](
-                np.concatenate(self._predicted[lane]), labels, self._problem.classes
+                np.concatenate(self._predicted[lane])[which], labels[which], self._problem.classes
             )
             for name in self._names
         }
@@ -509,7 +559,7 @@ def lanes_agree(problem: Problem, *, lanes: int, batch_size: int) -> bool:
     rng = np.random.default_rng(0)
     basis, n = problem.rows.basis, 2 * batch_size + batch_size // 2
     few = problem.rows.first(n)
-    small = replace(problem, rows=few, evaluation={"few": few}, final={})
+    small = replace(problem, rows=few, evaluation={"few": few}, final={}, held_out=False)
     setting = Hyperparameters(
         l2=0.01,
         learning_rate=0.01,

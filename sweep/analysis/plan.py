@@ -7,7 +7,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from sweep.config import (
+    LEAST_FOLDS,
     LOSSES,
+    MAX_FOLDS,
     TRIALS,
     USUAL,
     StudyConfig,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from sweep.config import DataConfig
     from sweep.data import Data, Prepared, Source
     from sweep.search import StudyRecord
     from sweep.search_space import Axis, Space
@@ -70,6 +73,7 @@ class Plan:
     same_rows: bool
     notices: list[str]
     val_size: int | None
+    folds: int | None
     split_seed: int | None
     axes: Mapping[str, Axis]
     settings: Mapping[str, Any]
@@ -93,16 +97,7 @@ class Plan:
             The rows or a value are refused, or the study was begun with another config.
 
         """
-        val_size, split_seed, base = self.val_size, self.split_seed, self.base
-        if base is not None and self.same_rows:
-            val_size = val_size or base.config.data.val_size
-            split_seed = base.config.data.split_seed if split_seed is None else split_seed
-        choice, rows = choose_data(
-            self.source,
-            val_size=val_size,
-            split_seed=split_seed or 0,
-            mirrored=True,
-        )
+        base, (choice, rows) = self.base, self._choose_data()
         loss = self.settings.get("loss", LOSSES[0])
         known = self.begun or (base.config if base else None)
         if known is None:
@@ -113,7 +108,7 @@ class Plan:
         if self.begun is not None and choice.is_same(self.begun.data):
             choice = replace(choice, name=self.begun.data.name)
         settings = {"slots": known.slots, **self.settings}
-        lanes = default_lanes(len(rows.class_names), settings["slots"])
+        lanes = default_lanes(len(rows.class_names), settings["slots"] * max(1, choice.folds))
         config = replace(
             known,
             **settings,
@@ -138,6 +133,29 @@ class Plan:
             )
         self.notices.extend(rows.notices)
         return config, rows
+
+    def _choose_data(self) -> tuple[DataConfig, Prepared]:
+        """Read the rows, split as is asked for, or as those of `base` were."""
+        val_size, folds, split_seed = self.val_size, self.folds, self.split_seed
+        if self.base is not None and self.same_rows:
+            before = self.base.config.data
+            if val_size is None and folds is None:
+                folds, val_size = before.folds, None if before.folds else before.val_size
+            split_seed = before.split_seed if split_seed is None else split_seed
+        choice, rows = choose_data(
+            self.source,
+            val_size=val_size,
+            split_seed=split_seed or 0,
+            mirrored=True,
+            folds=folds or 0,
+        )
+        if choice.folds:
+            self.notices.append(
+                f"{choice.folds} folds: each of {choice.val_size:,} rows validates once, features "
+                "are standardised by all of them, and a trial's model is the mean of its folds'; "
+                "`sweep test --refit` trains one on all rows."
+            )
+        return choice, rows
 
     def _space(self, known: StudyConfig, rows: Prepared) -> Space:
         """Return the space with the axes asked for, and without flips where rows are no images."""
@@ -166,6 +184,7 @@ def plan_study(
     data: Data | None = None,
     data_dir: Path | None = None,
     val_size: int | None = None,
+    folds: int | None = None,
     split_seed: int | None = None,
     axes: Mapping[str, Axis] | None = None,
     **settings: Any,
@@ -182,6 +201,13 @@ def plan_study(
 
     """
     given = {name: value for name, value in settings.items() if value is not None}
+    if folds is not None and not LEAST_FOLDS <= folds <= MAX_FOLDS:
+        raise SweepError(f"folds must be from {LEAST_FOLDS} to {MAX_FOLDS}: got {folds!r}")
+    if folds is not None and val_size is not None:
+        raise SweepError(
+            f"--val-size {val_size} does not go with --folds {folds}: all rows validate in turn; "
+            "leave one out"
+        )
     loss = given.get("loss", LOSSES[0])
     if loss not in LOSSES:
         raise SweepError(f"loss must be one of {', '.join(LOSSES)}: got {loss!r}")
@@ -215,6 +241,7 @@ def plan_study(
             *([_new_study(study, workspace)] if named and base is None else []),
         ],
         val_size=val_size,
+        folds=folds,
         split_seed=split_seed,
         axes=axes or {},
         settings=given,

@@ -202,6 +202,7 @@ def study_state(
             **{name: getattr(config, name) for name in names},
             "val_size": config.data.val_size,
             "split_seed": config.data.split_seed,
+            **({"folds": config.data.folds} if config.data.folds else {}),
             "slots": config.slots,
             "lanes": config.lanes,
             **{f"sampler.{name}": value for name, value in config.sampler_arguments.items()},

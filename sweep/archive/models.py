@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from sweep.analysis import Confirmation
-from sweep.config import MAX_SEED, MAX_SLOTS, PATHS, SUFFIXES, StudyConfig
+from sweep.config import MAX_FOLDS, MAX_SEED, MAX_SLOTS, PATHS, SUFFIXES, StudyConfig
 from sweep.curves import METRICS, NOUNS, metrics_of
 from sweep.errors import SweepError
 from sweep.search import Status, TrialRecord, best_trial
@@ -78,6 +78,7 @@ class DataModel(_Model):
     data_digest: Digest
     split_digest: Digest
     parts: dict[Part, Line | Annotated[dict[Line, Line], Field(max_length=10)]] = {}
+    folds: Annotated[int, Field(ge=0, le=MAX_FOLDS)] = 0
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -157,14 +158,15 @@ class TrialModel(_Model):
 
     @model_validator(mode="after")
     def _check_curves(self) -> Self:
-        if self.curves and not set(METRICS) <= set(self.curves) <= {*METRICS, *NOUNS}:
+        known = {*METRICS, *NOUNS, *(f"{metric}_sd" for metric in NOUNS)}
+        if self.curves and not set(METRICS) <= set(self.curves) <= known:
             raise ValueError(f"curves must be of {', '.join(METRICS)} and an objective")
         lengths = {len(curve) for curve in self.curves.values()} | {len(self.times)}
         if len(lengths) > 1:
             raise ValueError(f"curves and times must be equally long: got {sorted(lengths)}")
         for name, curve in self.curves.items():
             highest = max(curve, default=0.0)
-            if highest > 1 and not name.endswith(("loss", "cost")):
+            if highest > 1 and not name.endswith(("loss", "cost", "_sd")):
                 raise ValueError(f"{name} must be at most 1: got {highest!r}")
         return self
 

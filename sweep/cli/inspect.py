@@ -422,7 +422,10 @@ def best_lines(study: StudyRecord, trial: TrialRecord) -> list[str]:
         metric = study.config.metric
         if metric != "val/accuracy":
             value = f"{NOUNS[metric]} {_with_interval(trial, metric)}, {value}"
-        sure = f"95 % interval on {rows:,} rows; optimistic: the best of {len(study.trials())}"
+        folds = f" in {study.config.data.folds} folds" if study.config.data.folds else ""
+        sure = (
+            f"95 % interval on {rows:,} rows{folds}; optimistic: the best of {len(study.trials())}"
+        )
     else:
         winner = confirmation.winner
         value = f"{confirmation.metric} {winner.mean:.4f} +- {winner.standard_error:.4f}"

@@ -14,7 +14,9 @@ from sweep.config import (
     ARRAY_NAMES,
     CLASS_WEIGHTS,
     EPOCHS,
+    LEAST_FOLDS,
     LOSSES,
+    MAX_FOLDS,
     MAX_SEED,
     MAX_SLOTS,
     NAMED_DATA,
@@ -56,6 +58,12 @@ val_size_option = click.option(
     type=click.IntRange(min=1),
     show_default="cifar10 1000, digits 300, a file a fifth up to 1000",
     help="Validation rows; a file that brings its own uses those.",
+)
+folds_option = click.option(
+    "--folds",
+    type=click.IntRange(LEAST_FOLDS, MAX_FOLDS),
+    help="Cross-validate: so many parts of the rows validate in turn, in place of --val-size rows; "
+    "a trial is a training for each, and its results are their means.",
 )
 split_seed_option = click.option(
     "--split-seed",

@@ -12,6 +12,7 @@ from sweep.cli.options import (
     class_weight_option,
     data_options,
     epochs_option,
+    folds_option,
     loss_option,
     ray_option,
     seed_option,
@@ -52,6 +53,7 @@ SHOWN = 5
 @seed_option
 @data_options
 @test_option
+@folds_option
 @space_options
 @click.option(
     "--sampler",
@@ -145,8 +147,11 @@ def show_plan(plan: Plan) -> None:
         f"seed {config.seed}, best by {config.objective}"
     )
     click.echo(f"{config.slots} slots, panels of {config.lanes} lanes")
+    folds = config.data.folds
+    parts = f"{rows:,} rows in {folds} folds" if folds else ""
+    parts = parts or f"{rows:,} training rows, {validation:,} validation rows"
     click.echo(
-        f"data {config.data.name}: {rows:,} training rows, {validation:,} validation rows, "
+        f"data {config.data.name}: {parts}, "
         f"digest {config.data.data_digest[:12]}, split {config.data.split_digest[:12]}"
     )
     for name, axis in config.space.axes.items():

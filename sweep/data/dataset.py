@@ -166,6 +166,8 @@ class Prepared:
     The training rows are in pixel order, for the reference trainer, or in the mirror basis, for
     panels: CIFAR-10 once is 0.6 GB, so nobody holds both. The first `sample` of them are a fixed
     stratified sample, in both cases. `notices` are what the user should know of them, a line each.
+    With `folds`, (n,) from 0, all rows train and validate, in one order: in the trainings of a fold
+    its rows are held out, which are then validated on. Standardisation sees all of them.
     """
 
     name: str
@@ -178,6 +180,7 @@ class Prepared:
     data_digest: str
     split_digest: str
     notices: tuple[str, ...] = ()
+    folds: Labels | None = None
 
     @cached_property
     def balanced_weights(self) -> Floats:
@@ -370,10 +373,31 @@ def stratified_sample(labels: Labels, size: int) -> tuple[Labels, Labels]:
     return np.sort(numbers[:size]), np.sort(numbers[size:])
 
 
-def prepare(dataset: Dataset, split: Split, *, mirrored: bool = False) -> Prepared:
+def stratified_folds(dataset: Dataset, folds: int, seed: int) -> Labels:
+    """Draw in which fold each row is held out, (n,) from 0; every class has its share in each."""
+    from sklearn.model_selection import StratifiedKFold
+
+    counts = np.bincount(dataset.labels)
+    few = np.flatnonzero((counts > 0) & (counts < folds))
+    if len(few):
+        raise SweepError(
+            f"--folds {folds}: {dataset.name} has {counts[few[0]]} rows of class "
+            f"{dataset.class_names[few[0]]!r}, and each fold needs one; ask for fewer folds"
+        )
+    numbers = np.empty(len(dataset.labels), dtype=np.int64)
+    drawn = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, held) in enumerate(drawn.split(numbers, dataset.labels)):
+        numbers[held] = fold
+    return numbers
+
+
+def prepare(
+    dataset: Dataset, split: Split, *, mirrored: bool = False, folds: Labels | None = None
+) -> Prepared:
     """Standardise the rows of a split; CIFAR-10 takes 0.6 GB more and two seconds.
 
-    `mirrored` puts the training rows in the mirror basis, which panels train in.
+    `mirrored` puts the training rows in the mirror basis, which panels train in. With `folds` of
+    the rows the split has all of them in both parts.
     """
     labels, val_labels = dataset.labels[split.train], dataset.labels[split.val]
     sample, others = stratified_sample(labels, SAMPLE)
@@ -387,7 +411,10 @@ def prepare(dataset: Dataset, split: Split, *, mirrored: bool = False) -> Prepar
                 if mirrored
                 else Rows(standardiser.apply(training), labels[order])
             )
-            validated_on = Rows(standardiser.apply(ChosenRows(dataset.rows, split.val)), val_labels)
+            validation = split.val if folds is None else split.val[order]
+            validated_on = Rows(
+                standardiser.apply(ChosenRows(dataset.rows, validation)), dataset.labels[validation]
+            )
     except (ValueError, FloatingPointError) as error:
         raise SweepError(f"{dataset.name}: {error}; rescale or drop the feature") from error
     except MemoryError as error:
@@ -406,6 +433,7 @@ def prepare(dataset: Dataset, split: Split, *, mirrored: bool = False) -> Prepar
         data_digest=dataset.digest,
         split_digest=split.digest,
         notices=dataset.notices + tuple(_notices(dataset, labels, val_labels, standardiser)),
+        folds=None if folds is None else folds[order],
     )
 
 
@@ -449,16 +477,26 @@ def _mirrored(
 
 
 def choose_data(
-    source: Source, *, val_size: int | None, split_seed: int, mirrored: bool = False
+    source: Source,
+    *,
+    val_size: int | None,
+    split_seed: int,
+    mirrored: bool = False,
+    folds: int = 0,
 ) -> tuple[DataConfig, Prepared]:
     """Load, split and standardise; return the record of the choice and the rows.
 
-    Files are recorded so that they are found again from any folder; `mirrored` rows are for panels,
-    see `sweep.data.prepare`.
+    With `folds` all rows are parted into them, and all validate. Files are recorded so that they
+    are found again from any folder; `mirrored` rows are for panels, see `sweep.data.prepare`.
     """
     dataset = source.development()
-    split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
-    data = prepare(dataset, split, mirrored=mirrored)
+    if folds:
+        numbers, every = stratified_folds(dataset, folds, split_seed), np.arange(len(dataset.rows))
+        data = prepare(dataset, Split(every, every), mirrored=mirrored, folds=numbers)
+        data = replace(data, split_digest=sha256_of(_little_endian(numbers)))
+    else:
+        split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
+        data = prepare(dataset, split, mirrored=mirrored)
     files = source.files and source.files.at(lambda path: str(Path(path).expanduser().resolve()))
     choice = DataConfig(
         source=source.name if files is None else files.data,
@@ -469,6 +507,7 @@ def choose_data(
         data_digest=data.data_digest,
         split_digest=data.split_digest,
         parts={} if files is None else files.parts(),
+        folds=folds,
     )
     return choice, data
 
@@ -523,7 +562,11 @@ def reopen_data(choice: DataConfig, source: Source) -> Prepared:
 
     """
     again, data = choose_data(
-        source, val_size=choice.val_size, split_seed=choice.split_seed, mirrored=True
+        source,
+        val_size=choice.val_size,
+        split_seed=choice.split_seed,
+        mirrored=True,
+        folds=choice.folds,
     )
     where = source.name if source.folder is None else source.location
     for name in ("data_digest", "split_digest"):
@@ -539,8 +582,10 @@ def reopen_data(choice: DataConfig, source: Source) -> Prepared:
 def all_development_rows(choice: DataConfig, source: Source) -> Prepared:
     """Return a study's training and validation rows as training rows, standardised by them all."""
     dataset = source.development()
-    split = split_rows(source, dataset, val_size=choice.val_size, split_seed=choice.split_seed)
     every = np.arange(len(dataset.rows))
+    if choice.folds:
+        return prepare(dataset, Split(every, every), mirrored=True)
+    split = split_rows(source, dataset, val_size=choice.val_size, split_seed=choice.split_seed)
     return prepare(dataset, Split(every, split.val), mirrored=True)
 
 

@@ -185,6 +185,7 @@ class SharedRows(NamedTuple):
     training, validation : rows.
     shown : so many training rows are evaluated after every epoch.
     further : metrics that validation rows are evaluated by.
+    held_out : whether training rows that a training leaves out validate it, and no others.
     """
 
     training: MirrorRows
@@ -193,14 +194,19 @@ class SharedRows(NamedTuple):
     loss: str
     classes: int
     further: tuple[str, ...] = ()
+    held_out: bool = False
 
     def problem(self) -> Problem:
         """Return the problem; nothing is copied."""
-        rows = self.training
+        rows, evaluation, final = self.training, {}, {}
+        if not self.held_out:
+            evaluation = {"train": rows.first(self.shown), "val": self.validation}
+            final = {"final": rows} if self.shown < len(rows.labels) else {}
         return Problem(
             rows=rows,
-            evaluation={"train": rows.first(self.shown), "val": self.validation},
-            final={"final": rows} if self.shown < len(rows.labels) else {},
+            evaluation=evaluation,
+            final=final,
+            held_out=self.held_out,
             loss=LOSSES[self.loss],
             classes=self.classes,
             further={"val": self.further},
@@ -218,11 +224,14 @@ def shared_rows(
         raise TypeError("rows must be in the mirror basis: prepare(..., mirrored=True)")
     return SharedRows(
         training=rows,
-        validation=MirrorRows.of(data.validation, data.image_shape),
+        validation=rows
+        if data.folds is not None
+        else MirrorRows.of(data.validation, data.image_shape),
         shown=len(rows.labels) if train_curve == "all" else min(data.sample, len(rows.labels)),
         loss=loss,
         classes=len(data.class_names),
         further=further,
+        held_out=data.folds is not None,
     )
 
 
@@ -230,4 +239,5 @@ def operations_an_epoch(problem: Problem) -> float:
     """4 n d k for training and 2 d k a row to evaluate, floating-point operations."""
     evaluated = sum(len(rows.labels) for rows in problem.evaluation.values())
     n, features = problem.rows.rows.shape
+    evaluated += n if problem.held_out else 0
     return float(features * problem.classes * (4 * n + 2 * evaluated))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 import numpy as np
 
 from sweep.config import MAX_SLOTS, default_lanes
+from sweep.engine.folds import FoldedEngine
 from sweep.engine.local import (
     LaneChecks,
     LocalEngine,
@@ -139,7 +140,7 @@ class Trainer:
     def run_pass(self) -> Answer:
         """Train and evaluate each training for one epoch."""
         results, (seconds,) = self._panels.run_pass()
-        names = [*self._problem.evaluation, *self._problem.final]
+        names = self._problem.sets
         values = np.full((len(results), len(names), 3), np.nan)
         further = np.zeros((len(results), len(self._further)))
         diverged: dict[Hashable, tuple[int, str]] = {}
@@ -200,7 +201,7 @@ class RayEngine:
         self._first_pass, self._clock = first_pass, clock
         self._noted, self._warned, self._stopped = noted, warned, stopped
         problem = rows.problem()
-        self._sets = (*problem.evaluation, *problem.final)
+        self._sets = problem.sets
         self._operations = operations_an_epoch(problem)
         self._reference: Any = None
         self._actors: list[Actor] = []
@@ -510,8 +511,10 @@ def open_engine(
     noted: Callable[[str], None] = lambda _: None,
     warned: Callable[[str], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
-) -> LocalEngine | RayEngine:
+) -> LocalEngine | RayEngine | FoldedEngine:
     """Return what trains a study: threads of this process or, with an address, a Ray cluster.
+
+    Where the rows have folds, a training is one for each of them.
 
     Raises
     ------
@@ -520,10 +523,12 @@ def open_engine(
     StoreUnreachableError
         There is no cluster.
     """
+    engine: LocalEngine | RayEngine
     if ray is None:
-        return LocalEngine.of_study(
+        engine = LocalEngine.of_study(
             config, data, timings=timings, workers=workers, first_pass=first_pass
         )
+        return engine if data.folds is None else FoldedEngine(engine, data.folds)
     if workers is not None and ray != "local":
         raise SweepError(
             f"--workers {workers} does not go with --ray {ray}: the cluster says how many cores it "
@@ -531,7 +536,7 @@ def open_engine(
         )
     with timings.part("cluster"):
         cluster = RayCluster(ray, Trainer, cores=workers or available_cores())
-    return RayEngine(
+    engine = RayEngine(
         cluster,
         shared_rows(data, config.loss, config.train_curve, config.further),
         lanes=config.lanes,
@@ -541,3 +546,4 @@ def open_engine(
         warned=warned,
         stopped=stopped,
     )
+    return engine if data.folds is None else FoldedEngine(engine, data.folds)

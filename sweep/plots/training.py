@@ -96,7 +96,8 @@ def curves_figure(curves: Mapping[str, Sequence[float]], *, title: str) -> Pixel
     curves
         Under "train/loss", "train/cost", "train/accuracy" and the same for "val": the value at
         the end of each epoch, index i for epoch i + 1; loss and cost in nats, accuracy as a
-        fraction of rows. A missing key draws no line, a value that is not finite leaves a gap.
+        fraction of rows. A missing key draws no line, a value that is not finite leaves a gap;
+        "val/accuracy_sd" and the like draw a band around theirs.
     title
         Written over both panels.
     """
@@ -109,7 +110,7 @@ def _curves(curves: Mapping[str, Sequence[float]], title: str) -> Pixels:
     figure = _panels()
     names = []
     for axes, panel in zip(figure.axes, PANELS, strict=True):
-        for old in [*axes.lines, *axes.texts]:
+        for old in [*axes.lines, *axes.texts, *axes.collections]:
             old.remove()
         axes.relim()  # of the lines before, nothing is left
         axes.set_axis_on()
@@ -169,6 +170,16 @@ def _lines(
             markersize=3.5,
             markevery=[last],
         )
+        spread_by = np.asarray(curves.get(f"{split}/{quantity}_sd", ()), dtype=np.float64)
+        if len(spread_by) == len(values):  # of folds
+            axes.fill_between(
+                np.arange(1, len(values) + 1),
+                values - spread_by / panel.unit,
+                values + spread_by / panel.unit,
+                color=COLOURS[split],
+                alpha=0.2,
+                linewidth=0,
+            )
         name = WORDS[split] + (" cost" if quantity == "cost" else "")
         lasts.append((float(values[last]), f"{values[last]:{panel.last}} {name}", COLOURS[split]))
     if not lasts:

@@ -397,7 +397,7 @@ def _config(study: StudyFacts) -> dict[str, str]:
         "trials side by side": f"{config.slots}, in panels of {config.lanes}",
         **{plain_name(name): range_in_words(axis) for name, axis in config.space.axes.items()},
         "data": data.name,
-        "validation rows": f"{data.val_size:,}",
+        "validation rows": f"{data.val_size:,}" + (f", {data.folds} folds" if data.folds else ""),
         "split seed": str(data.split_seed),
         "data digest": data.data_digest,
         "split digest": data.split_digest,

@@ -154,6 +154,7 @@ def study_note(
         ("data", data.name),
         ("SHA-256 of the rows", data.data_digest),
         ("validation rows", f"{rows:,}, split seed {data.split_seed}"),
+        *([("folds", f"{data.folds}: curves are their means")] if data.folds else []),
         ("sampler, pruner", f"{config.sampler}, {config.pruner}"),
         ("seed", config.seed),
         ("trials side by side", f"{config.slots}, in panels of {config.lanes}"),

@@ -71,6 +71,7 @@ class TrainingLog:
     times: list[int] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     images: WeightImages | None = None
+    _ended_with: LaneState | None = None
 
     @classmethod
     def begun(cls, training: Training, data: Prepared, loss: str) -> TrainingLog:
@@ -108,15 +109,19 @@ class TrainingLog:
             self.images.take(self.pixels(state), epoch)
 
     def pixels(self, state: LaneState) -> Floats:
-        """Return the weights (k, d) in pixel order."""
-        basis = MirrorBasis(state.weights.shape[1], self.data.image_shape)
-        return basis.turn_back(state.weights)
+        """Return the weights (k, d) in pixel order; of folds the mean."""
+        weights = _mean_of_folds(state.weights, 2)
+        return MirrorBasis(weights.shape[1], self.data.image_shape).turn_back(weights)
 
     def classifier(self, state: LaneState) -> LinearClassifier:
-        """Return the classifier that the training has come to."""
+        """Return the classifier that the training has come to.
+
+        Of folds it is the mean of theirs, whose scores are the mean of their scores.
+        """
+        self._ended_with = state
         return LinearClassifier(
             weights=self.pixels(state),
-            bias=state.bias,
+            bias=_mean_of_folds(state.bias, 1),
             standardiser=self.data.standardiser,
             loss=LOSSES[self.loss],
             image_shape=self.data.image_shape,
@@ -130,8 +135,7 @@ class TrainingLog:
 
         def scores() -> Iterator[Floats]:
             for start in range(0, len(validation.labels), BLOCK):
-                rows = validation.rows[start : start + BLOCK]
-                block = rows @ classifier.weights.T + classifier.bias
+                block = self._scores(classifier, slice(start, start + BLOCK))
                 predicted.append(block.argmax(axis=1))
                 yield block
 
@@ -145,6 +149,19 @@ class TrainingLog:
             for name, share in zip(names, shares, strict=True)
             if not math.isnan(share)  # a class without validation rows
         }
+
+    def _scores(self, classifier: LinearClassifier, block: slice) -> Floats:
+        """Scores of validation rows; with folds, of each row that of the fold without it."""
+        rows, state = self.data.validation.rows[block], self._ended_with
+        if self.data.folds is None:
+            return rows @ classifier.weights.T + classifier.bias
+        assert state is not None  # noqa: S101 - see `classifier`
+        basis, folds = MirrorBasis(rows.shape[1], self.data.image_shape), self.data.folds[block]
+        scores: Floats = np.empty((len(rows), len(classifier.bias)), dtype=np.float32)
+        for fold, (weights, bias) in enumerate(zip(state.weights, state.bias, strict=True)):
+            held = folds == fold
+            scores[held] = rows[held] @ basis.turn_back(weights).T + bias
+        return scores
 
     def ended(
         self,
@@ -210,6 +227,14 @@ class TrainingLog:
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
         return draw_files(folder) if draw else ""
+
+
+def _mean_of_folds(array: Floats, dimensions: int) -> Floats:
+    """Return an array of so many dimensions as it is, and the mean of one of all folds."""
+    if array.ndim == dimensions:
+        return array
+    mean: Floats = array.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
 
 
 def draw_files(folder: Path) -> str:

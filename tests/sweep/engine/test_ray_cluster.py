@@ -1,9 +1,12 @@
 import socket
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from sweep.engine import LocalEngine, TrainersLostError, open_engine, ray_cluster
+from sweep.engine.folds import FoldedEngine
 from sweep.engine.local import shared_rows
 from sweep.engine.placement import Placement
 from sweep.engine.ray_calls import ActorFailedError, ActorLostError, check_cluster
@@ -199,6 +202,24 @@ def test_no_cluster_changes_a_bit(local, on):
     assert len(expected[1]) == 9
     for machines in (["a"], ["a", "b"], ["a"] * 3 + ["b"] * 9):
         assert course(on(MemoryCluster(*machines))) == expected
+
+
+def test_folds_on_a_cluster_are_those_of_this_machine(tiny_data):
+    data = replace(tiny_data, folds=np.arange(45) % 3)
+    usual = {"lanes": 2, "timings": Timings()}
+    cluster, outcomes = MemoryCluster("a", "b"), []
+    for engine in (
+        LocalEngine(data, loss="softmax", further=("macro_f1",), workers=1, **usual),
+        RayEngine(cluster, shared_rows(data, "softmax", "sample", ("macro_f1",)), **usual),
+    ):
+        with FoldedEngine(engine, data.folds) as folds:
+            for number in range(3):
+                folds.start(number, training(number))
+            results = [folds.run_pass() for _ in range(3)]
+            states = folds.states(range(3))
+        outcomes.append((results, [state.weights.tobytes() for state in states.values()]))
+    assert outcomes[0] == outcomes[1]
+    assert "macro_f1_sd" in outcomes[0][0][0][0].evaluations["val"].further
 
 
 def test_cores_that_come_in_mid_study_are_used_and_change_no_bit(local, on):

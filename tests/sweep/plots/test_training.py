@@ -46,6 +46,7 @@ OTHERS = {
     "diverged": CURVES | {"train/loss": [2.0, 1e9, np.inf], "train/cost": [2.5, np.nan]},
     "no accuracy": {key: values for key, values in CURVES.items() if "accuracy" not in key},
 }
+OTHERS["folds"] = CURVES | {"val/accuracy_sd": 0.002 * EPOCHS}
 NAMES = [str(i) for i in range(10)]
 MID = 128  # 0.5 of 255, rounded to even
 LIGHT_GREY = (221, 220, 219)
@@ -162,6 +163,15 @@ def test_values_that_hardly_differ_have_ticks_that_fit(fits):
             assert shared.get_text()
             assert axes._left_title.get_window_extent().y0 > shared.get_window_extent().y1
         assert fits(_panels())
+
+
+def test_folds_have_a_band_of_their_spread():
+    losses, accuracies = panels(OTHERS["folds"])
+    assert len(losses.collections) == 0
+    (band,) = accuracies.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((3.3, 37))
+    assert not panels(CURVES)[1].collections
 
 
 def test_the_same_curves_give_the_same_pixels_whatever_was_drawn_before():
