@@ -107,6 +107,8 @@ class DataFiles:
 
 PATHS = ("data", "labels", "val", "val_labels", "test", "test_labels")
 """The attributes of `DataFiles` that are paths."""
+NORMALISATIONS = ("standardise", "unit", "none")
+"""By the training rows' mean and deviation; each row to one length; not at all."""
 ARRAY_NAMES = ("X", "y", "X_val", "y_val", "X_test", "y_test", "class_names")
 """Of what a file of arrays holds; all but X and y may be missing."""
 NAMED_DATA = ("auto", "cifar10", "digits")
@@ -131,6 +133,8 @@ class DataConfig:
     """What goes with a file, see `DataFiles`."""
     folds: int = 0
     """So many parts of the rows are held out in turn; 0: `val_size` rows validate all trainings."""
+    normalise: str = "standardise"
+    """How features are made ready, one of `NORMALISATIONS`."""
 
     @property
     def files(self) -> DataFiles | None:
@@ -279,7 +283,7 @@ class StudyConfig:
         phrases += [
             f"{name.replace('_', ' ')} {getattr(self.data, name):.12}"
             f" -> {getattr(other.data, name):.12}"
-            for name in ("name", "data_digest", "split_digest")
+            for name in ("name", "data_digest", "split_digest", "normalise")
             if getattr(self.data, name) != getattr(other.data, name)
         ]
         return phrases + self.space.differences(other.space)
@@ -322,6 +326,8 @@ def _data_options(data: DataConfig) -> list[tuple[str, object]]:
         else:
             options.append((name.replace("_", "-"), value))
     options.append(("folds", data.folds) if data.folds else ("val-size", data.val_size))
+    if data.normalise != NORMALISATIONS[0]:
+        options.append(("normalise", data.normalise))
     if data.split_seed:
         options.append(("split-seed", data.split_seed))
     return options

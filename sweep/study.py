@@ -10,7 +10,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sweep.config import CLASS_WEIGHTS, EPOCHS, LEAST_FOLDS, LOSSES, TRAIN_CURVES
+from sweep.config import (
+    CLASS_WEIGHTS,
+    EPOCHS,
+    LEAST_FOLDS,
+    LOSSES,
+    NORMALISATIONS,
+    TRAIN_CURVES,
+)
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search_space import RULES, axes_of
 from sweep.workspace import Workspace
@@ -62,6 +69,7 @@ def run(
     val_size: int | None = None,
     folds: int | None = None,
     split_seed: int | None = None,
+    normalise: str | None = None,
     data_dir: AnyPath | None = None,
     like: str | None = None,
     timeout: float | None = None,
@@ -81,7 +89,7 @@ def run(
     ----------
     study : its name; DATA-LOSS unless given.
     trials : complete and pruned ones in total; 50.
-    data, data_dir, val_size, split_seed : the rows, see `load_data`.
+    data, data_dir, val_size, split_seed, normalise : the rows, see `load_data`.
     folds : of a cross-validation, in place of `val_size` validation rows.
     loss : `softmax` or `bce`, one binary cross-entropy per class.
     space : where to search: a Space, a TOML file, or some axes by name, e.g.
@@ -127,6 +135,7 @@ def run(
         val_size=val_size,
         folds=folds,
         split_seed=split_seed,
+        normalise=normalise,
         data_dir=data_dir,
         like=like,
         folder=workspace,
@@ -474,20 +483,22 @@ def load_data(
     data_dir: AnyPath | None = None,
     val_size: int | None = None,
     split_seed: int = 0,
+    normalise: str = NORMALISATIONS[0],
 ) -> Prepared:
     """Return training and validation rows, standardised by the training rows, for `Objective`.
 
     `data` is `digits`, `cifar10`, a file with `X` and `y`, `DataFiles`, arrays `(X, y)`, or `auto`:
     CIFAR-10 where it lies ready, else digits. `data_dir` is where CIFAR-10 lies. `.training` and
     `.validation` have `.rows` (n, d) in float32 and `.labels` (n,). The test rows are not among
-    them.
+    them. `normalise`: `standardise`, `unit` (each row to the length sqrt(d)) or `none`.
     """
     from sweep.data import open_source, prepare, split_rows
 
     source = open_source(_named(data), _path(data_dir))
     dataset = source.development()
     size = _whole("val_size", val_size, 1)
-    return prepare(dataset, split_rows(source, dataset, val_size=size, split_seed=split_seed))
+    split = split_rows(source, dataset, val_size=size, split_seed=split_seed)
+    return prepare(dataset, split, normalise=normalise)
 
 
 def train(
@@ -501,6 +512,7 @@ def train(
     data_dir: AnyPath | None = None,
     val_size: int | None = None,
     split_seed: int = 0,
+    normalise: str = NORMALISATIONS[0],
     test: bool = False,
     folder: Folder = None,
     tracking_uri: str | None = None,
@@ -531,6 +543,7 @@ def train(
         source,
         val_size=val_size,
         split_seed=split_seed,
+        normalise=normalise,
         mirrored=True,
     )
     for notice in rows.notices:

@@ -126,6 +126,8 @@ class LinearClassifier:
             "image_shape": np.array(self.image_shape or (), dtype=np.int64),
             "class_names": np.array(self.class_names, dtype=np.str_),
         }
+        if self.standardiser.unit:
+            arrays["unit"] = np.array(True)
         write_arrays(Path(path), arrays)
 
     @classmethod
@@ -139,12 +141,12 @@ class LinearClassifier:
         ValueError
             The file is not a classifier; the message says why.
         """
-        arrays = read_arrays(Path(path), _MEMBERS)
+        arrays = read_arrays(Path(path), _MEMBERS, optional="unit")
         try:
             return cls(
                 weights=arrays["weights"],
                 bias=arrays["bias"],
-                standardiser=_read_standardiser(arrays["mean"], arrays["factor"]),
+                standardiser=_read_standardiser(arrays["mean"], arrays["factor"], "unit" in arrays),
                 loss=_named_loss(arrays["loss"]),
                 image_shape=_read_image_shape(arrays["image_shape"]),
                 class_names=_read_names(arrays["class_names"]),
@@ -173,10 +175,10 @@ def _check_image_shape(image_shape: ImageShape | None, features: int) -> None:
         raise ValueError(f"image_shape must hold {features} features, got {image_shape!r}")
 
 
-def _read_standardiser(mean: Floats, factor: Floats) -> Standardiser:
+def _read_standardiser(mean: Floats, factor: Floats, unit: bool) -> Standardiser:  # noqa: FBT001
     if not {mean.dtype, factor.dtype} <= {np.dtype("f4"), np.dtype("f8")}:
         raise ValueError(f"mean and factor must be floats, got {mean.dtype} and {factor.dtype}")
-    return Standardiser(mean, factor)
+    return Standardiser(mean, factor, unit)
 
 
 def _named_loss(name: npt.NDArray[Any]) -> Loss:

@@ -44,8 +44,12 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+def read_arrays(
+    path: Path, names: Collection[str] | None = None, *, optional: str = ""
+) -> dict[str, npt.NDArray[Any]]:
     """Read a file of exactly the arrays `names`, if given; no pickle is ever opened.
+
+    An array `optional` may be there besides.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, n
     """
     with path.open("rb") as file:
         try:
-            return _read_archive(file, names)
+            return _read_archive(file, names, optional)
         except Exception as error:
             # Hostile bytes have raised eight kinds of error in zipfile and NumPy, TypeError and
             # TokenError among them; no list of them would be complete.
@@ -78,11 +82,13 @@ def unpack(arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
 
 
 def _read_archive(
-    file: io.BufferedReader, names: Collection[str] | None
+    file: io.BufferedReader, names: Collection[str] | None, optional: str
 ) -> dict[str, npt.NDArray[Any]]:
     with zipfile.ZipFile(file) as archive:
         if names is None:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
+        elif optional and f"{optional}.npy" in archive.namelist():
+            names = [*names, optional]
         expected = sorted(f"{name}.npy" for name in names)
         if sorted(archive.namelist()) != expected:
             raise ValueError(f"it holds {sorted(archive.namelist())}, not {expected}")

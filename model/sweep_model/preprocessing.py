@@ -68,17 +68,19 @@ class ChosenRows:
 
 @dataclass(frozen=True, eq=False)
 class Standardiser:
-    """x -> (x - mean) * factor, per feature.
+    """x -> (x - mean) * factor, per feature, or of a row x / ||x||.
 
     Attributes
     ----------
     mean : (d,) of the rows it was fitted to, in float64.
     factor : (d,) 1 / standard deviation, in float64; 0 for a feature that never varied, which
         therefore is 0 in every row.
+    unit : whether a row is first divided by its length; a row of zeros stays as it is.
     """
 
     mean: Floats
     factor: Floats
+    unit: bool = False
 
     def __post_init__(self) -> None:
         for name in ("mean", "factor"):
@@ -113,9 +115,20 @@ class Standardiser:
             )
         return cls(mean, factor)
 
+    @classmethod
+    def unfitted(cls, features: int, *, unit: bool) -> Standardiser:
+        """Take rows as they are or, `unit`, with the length sqrt(d) of standardised rows.
+
+        With it the learning rates that suit standardised rows suit them, too.
+        """
+        scale = math.sqrt(features) if unit else 1.0
+        return cls(np.zeros(features), np.full(features, scale), unit)
+
     @property
     def fits_float32(self) -> bool:
         """Whether raw rows may be narrowed to float32 beforehand, and what varies is kept."""
+        if self.unit:
+            return False
         varies = self.factor != 0
         mean, deviation = np.abs(self.mean[varies]), 1 / self.factor[varies]
         within = (deviation > 1e-30) & (deviation < 1e30)  # noqa: PLR2004 - float32: 1e-38 to 3e38
@@ -124,12 +137,17 @@ class Standardiser:
     def apply(self, rows: npt.NDArray[Any] | ChosenRows) -> Floats:
         """Standardise rows (n, d) into a new float32 array."""
         # Bytes are whole in float32. What varies in other rows may be lost beside their mean there.
-        dtype = np.float32 if rows.dtype == np.uint8 else np.float64
+        dtype = np.float32 if rows.dtype == np.uint8 and not self.unit else np.float64
         mean, factor = self.mean.astype(dtype), self.factor.astype(dtype)
         standardised: Floats = np.empty(rows.shape, dtype=np.float32)
         for start in range(0, len(rows), CHUNK):
             chunk = slice(start, start + CHUNK)
-            standardised[chunk] = np.subtract(rows[chunk], mean, dtype=dtype) * factor
+            part = rows[chunk]
+            if self.unit:
+                part = part.astype(np.float64)
+                length = np.sqrt(np.square(part).sum(axis=1, keepdims=True))
+                part /= np.where(length > 0, length, 1)
+            standardised[chunk] = np.subtract(part, mean, dtype=dtype) * factor
         return standardised
 
 

@@ -10,6 +10,7 @@ from sweep.config import (
     LEAST_FOLDS,
     LOSSES,
     MAX_FOLDS,
+    NORMALISATIONS,
     TRIALS,
     USUAL,
     StudyConfig,
@@ -75,6 +76,7 @@ class Plan:
     val_size: int | None
     folds: int | None
     split_seed: int | None
+    normalise: str | None
     axes: Mapping[str, Axis]
     settings: Mapping[str, Any]
 
@@ -146,6 +148,8 @@ class Plan:
             self.source,
             val_size=val_size,
             split_seed=split_seed or 0,
+            normalise=self.normalise
+            or (self.base.config.data.normalise if self.base else NORMALISATIONS[0]),
             mirrored=True,
             folds=folds or 0,
         )
@@ -186,6 +190,7 @@ def plan_study(
     val_size: int | None = None,
     folds: int | None = None,
     split_seed: int | None = None,
+    normalise: str | None = None,
     axes: Mapping[str, Axis] | None = None,
     **settings: Any,
 ) -> Plan:
@@ -243,6 +248,7 @@ def plan_study(
         val_size=val_size,
         folds=folds,
         split_seed=split_seed,
+        normalise=normalise,
         axes=axes or {},
         settings=given,
     )

@@ -203,6 +203,7 @@ def study_state(
             "val_size": config.data.val_size,
             "split_seed": config.data.split_seed,
             **({"folds": config.data.folds} if config.data.folds else {}),
+            "normalise": config.data.normalise,
             "slots": config.slots,
             "lanes": config.lanes,
             **{f"sampler.{name}": value for name, value in config.sampler_arguments.items()},

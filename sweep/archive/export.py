@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.analysis import fetch_classifier, find_selected
 from sweep.archive.load import CURVES, MODEL, README, STUDY, TRIALS, unpack
 from sweep.archive.models import BUILT_IN, FORMAT, VERSION, RefusedError
-from sweep.config import SUFFIXES
+from sweep.config import NORMALISATIONS, SUFFIXES
 from sweep.curves import metrics_of
 from sweep.errors import SweepError
 from sweep.io import check_replaceable, scratch_folder, with_room, write_whole
@@ -121,8 +121,8 @@ def _portable_config(config: StudyConfig) -> dict[str, Any]:
         data["parts"] = files.at(lambda path: Path(path).name).parts()
     elif data["source"] not in BUILT_IN:
         data["source"] = f"{data['name']}.npz"
-    if not data["parts"]:
-        del data["parts"]
+    usual = {"parts": {}, "normalise": NORMALISATIONS[0]}
+    data = {name: value for name, value in data.items() if value != usual.get(name)}
     return record | {"data": data}
 
 
@@ -246,5 +246,6 @@ With sweep:
 """
 MODEL_TEXT = """\
 model.npz    the selected trial's weights (classes, features) and bias, and mean and factor that
-             standardise a row x: the scores are W ((x - mean) * factor) + b
+             standardise a row x: the scores are W ((x - mean) * factor) + b; with an array
+             `unit` a row is divided by its length before
 """

@@ -79,6 +79,7 @@ class DataModel(_Model):
     split_digest: Digest
     parts: dict[Part, Line | Annotated[dict[Line, Line], Field(max_length=10)]] = {}
     folds: Annotated[int, Field(ge=0, le=MAX_FOLDS)] = 0
+    normalise: Literal["standardise", "unit", "none"] = "standardise"
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:

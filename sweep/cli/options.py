@@ -20,6 +20,7 @@ from sweep.config import (
     MAX_SEED,
     MAX_SLOTS,
     NAMED_DATA,
+    NORMALISATIONS,
     TRAIN_CURVES,
     DataFiles,
 )
@@ -70,6 +71,13 @@ split_seed_option = click.option(
     type=click.IntRange(0, MAX_SEED),
     show_default="0",
     help="Seed of the stratified split; cifar10 has none, its last rows validate.",
+)
+normalise_option = click.option(
+    "--normalise",
+    type=click.Choice(NORMALISATIONS),
+    show_default=NORMALISATIONS[0],
+    help="Features by the training rows' mean and deviation, each row to one length, or as they "
+    "are; one for a study, `sweep compare` compares studies.",
 )
 data_option = click.option(
     "--data",
@@ -192,7 +200,7 @@ def split_options(command: Command) -> Command:
 
 def data_options(command: Command) -> Command:
     """Add --data and all that says where it lies and how it is split, but for --test."""
-    return data_option(split_options(command))
+    return data_option(split_options(normalise_option(command)))
 
 
 def rows_options(command: Command) -> Command:

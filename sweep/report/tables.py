@@ -399,6 +399,7 @@ def _config(study: StudyFacts) -> dict[str, str]:
         "data": data.name,
         "validation rows": f"{data.val_size:,}" + (f", {data.folds} folds" if data.folds else ""),
         "split seed": str(data.split_seed),
+        "normalise": data.normalise,
         "data digest": data.data_digest,
         "split digest": data.split_digest,
     }

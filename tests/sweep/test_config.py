@@ -156,6 +156,7 @@ def test_what_the_data_are_may_not_change_but_where_they_lie_may(make_config):
         ({"name": "other"}, ["name tiny -> other"]),
         ({"data_digest": "e" * 64}, ["data digest dddddddddddd -> eeeeeeeeeeee"]),
         ({"split_digest": "6" * 64}, ["split digest 555555555555 -> 666666666666"]),
+        ({"normalise": "unit"}, ["normalise standardise -> unit"]),
         ({"source": "/elsewhere/tiny.npz"}, []),
         ({"directory": "/elsewhere"}, []),
     ]:

@@ -92,6 +92,14 @@ def test_a_saved_classifier_comes_back_bit_for_bit(tmp_path_factory, **parts):
     assert again.class_names == classifier.class_names
 
 
+def test_a_classifier_of_rows_of_one_length_keeps_it_in_its_file(classifier, rows, tmp_path):
+    unit = replace(classifier, standardiser=Standardiser.unfitted(6, unit=True))
+    unit.save(tmp_path / "a.npz")
+    again = LinearClassifier.load(tmp_path / "a.npz")
+    assert np.array_equal(again.scores(rows), unit.scores(rows))
+    np.testing.assert_allclose(again.scores(rows * 3.0), unit.scores(rows), rtol=1e-5)
+
+
 def test_the_digest_tells_one_bit_and_the_shape_but_not_the_layout_in_memory(classifier):
     def zeros(classes, features):
         return LinearClassifier(

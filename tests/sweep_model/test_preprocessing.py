@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, normalize
 
 from sweep_model.preprocessing import (
     CHUNK,
@@ -101,6 +101,18 @@ def test_a_feature_that_cannot_be_standardised_is_refused_by_its_number():
         rows[1, 2] = broken
         with pytest.raises(ValueError, match="feature 2 cannot be standardised: its mean is"):
             Standardiser.fit(rows)
+
+
+def test_rows_of_one_length_are_those_of_scikit_learn():
+    rows = np.random.default_rng(2).normal(size=(2 * CHUNK + 1, 9)) * 30
+    rows[4] = 0
+    expected = normalize(rows) * 3  # the length of standardised rows: the root of 9
+    np.testing.assert_allclose(Standardiser.unfitted(9, unit=True).apply(rows), expected, rtol=1e-6)
+    pixels = rows.clip(0, 255).astype(np.uint8)
+    for stored in (pixels, pixels.astype(np.float16)):
+        unit = Standardiser.unfitted(9, unit=True).apply(stored)
+        np.testing.assert_allclose(unit, normalize(pixels.astype(float)) * 3, rtol=1e-6)
+        assert np.array_equal(Standardiser.unfitted(9, unit=False).apply(stored), pixels)
 
 
 def test_rows_that_are_no_table_are_refused():

@@ -35,7 +35,8 @@ def test_a_study_begun_by_its_command_has_the_same_config():
     config, _ = settled(
         "sweep run 'of-digits' --loss bce --data digits --val-size 200 --split-seed 3 "
         "--epochs 7 --trials 4 --slots 3 --seed 5 --sampler qmc --train-curve all "
-        "--pruner none --objective val-loss --set l2=1e-07:0.3:log --set decay_period=2:5 "
+        "--pruner none --objective val-loss --normalise unit --set l2=1e-07:0.3:log "
+        "--set decay_period=2:5 "
         "--set batch_size=100,25 --set flip_probability=0.1"
     )
     assert settled(run_command(config, 4)) == (config, 4)

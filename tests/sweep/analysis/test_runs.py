@@ -92,6 +92,7 @@ def test_the_run_of_a_study_says_what_it_searches(study, trials, tiny_data):
         "class_weight": "none",
         "val_size": 15,
         "split_seed": 0,
+        "normalise": "standardise",
         "slots": 8,
         "lanes": 4,
         "sampler.multivariate": True,

@@ -132,8 +132,8 @@ def test_built_in_data_keep_their_source(empty, tmp_path):
 
 def test_of_files_their_names_are_kept(empty, tmp_path):
     parts = {"labels": f"{PLACE}/y.npy", "test": f"{PLACE}/t.npy", "names": {"X": "a"}}
-    data = replace(CONFIG.data, source=f"{PLACE}/x.npy", parts=parts)
+    data = replace(CONFIG.data, source=f"{PLACE}/x.npy", parts=parts, normalise="unit")
     export_study(replace(empty, config=replace(CONFIG, data=data)), NoTracker(), tmp_path / "a.zip")
     kept = unpack((tmp_path / "a.zip").read_bytes())[0].config.data
-    assert kept.source == "tiny.npy"
+    assert (kept.source, kept.normalise) == ("tiny.npy", "unit")
     assert kept.parts == {"labels": "y.npy", "test": "t.npy", "names": {"X": "a"}}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.preprocessing import normalize
 
 from sweep.data import (
     LAYOUTS,
@@ -334,6 +335,26 @@ def test_rows_that_are_not_widened_are_read_to_the_same_bits(monkeypatch):
         np.testing.assert_array_equal(held.standardiser.factor, single.standardiser.factor)
         digests.append(held.data_digest == replace(images, rows=rows.astype(np.float32)).digest)
     assert digests == [False, True, True, True, False]  # as numbers were always kept for a digest
+
+
+def test_rows_are_normalised_as_asked_and_found_again_so(monkeypatch):
+    dataset = Digits().development()
+    split = split_rows(Digits(), dataset)
+    for normalise, first in (("none", dataset.rows), ("unit", normalize(dataset.rows) * 8)):
+        rows = prepare(dataset, split, normalise=normalise)
+        np.testing.assert_allclose(rows.validation.rows, first[split.val], rtol=1e-6)
+        wide = prepare(dataset, split, normalise=normalise, mirrored=True)
+        with monkeypatch.context() as little:
+            little.setattr("sweep.data.dataset.free_memory", lambda: 0)
+            held = prepare(dataset, split, normalise=normalise, mirrored=True)
+        assert np.array_equal(held.training.rows[:99], wide.training.rows[:99])
+        choice, chosen = choose_data(Digits(), val_size=None, split_seed=0, normalise=normalise)
+        again = reopen_data(choice, reopen_source(choice))
+        assert np.array_equal(again.validation.rows, chosen.validation.rows)
+    with pytest.raises(
+        SweepError, match="normalise must be one of standardise, unit, none: got 'a"
+    ):
+        prepare(dataset, split, normalise="a")
 
 
 def test_rows_that_cannot_be_standardised_are_refused(monkeypatch):
