@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -438,7 +438,8 @@ def best_lines(study: StudyRecord, trial: TrialRecord) -> list[str]:
         for metric in NOUNS
         if metric not in ("val/accuracy", study.config.metric) and _at_end(metric) in trial.metrics
     ]
-    return [*lines, f"also: {', '.join(others)}"] if others else lines
+    starts = ["also: ", *["      "] * len(others)]
+    return [*lines, *(f"{start}{other}" for start, other in zip(starts, others, strict=False))]
 
 
 def _at_end(metric: str) -> str:
@@ -474,15 +475,43 @@ def next_command(study: StudyRecord) -> str:
 def space(
     *, loss: str | None, space_file: Path | None, overrides: tuple[str, ...], as_json: bool
 ) -> None:
-    """Show the search space that a new study would have with the same options."""
+    """Show the search space that a new study would have with the same options.
+
+    And what its first wave begins with: settings that were good on other data sets, in terms that
+    mean the same on all data.
+    """
+    from sweep.search import portfolio
+
     loss = loss or LOSSES[0]
     searched = read_space(loss, space_file, overrides)
-    baseline = searched.clip(BASELINES[loss])
+    baseline, advised = searched.clip(BASELINES[loss]), portfolio()
     if as_json:
-        click.echo(json.dumps({"loss": loss, "space": searched.record(), "trial_0": baseline}))
+        wave = {"data": advised.data, "settings": [asdict(each) for each in advised.settings]}
+        shown = {"loss": loss, "space": searched.record(), "trial_0": baseline}
+        click.echo(json.dumps(shown | {"first_wave": wave}))
         return
     print_table(
         ["hyperparameter", "values", "trial 0"],
         [[name, str(axis), f"{baseline[name]:g}"] for name, axis in searched.axes.items()],
         title=f"{loss} search space",
+    )
+    click.echo()
+    print_table(
+        ["log10 descent", "l2", "decay period", "batch size", "flips"],
+        [
+            [
+                f"{each.descent:g}",
+                f"{each.l2:g}",
+                f"{100 * each.decay:g} %",
+                f"{each.batch_size}",
+                f"{each.flip_probability:g}",
+            ]
+            for each in advised.settings
+        ],
+        title="the first trials after trial 0, moved into the space",
+    )
+    click.echo(
+        f"learned on {', '.join(advised.data)}\n"
+        "descent: learning rate x steps x the square root of the rows' largest eigenvalue\n"
+        "l2: of softmax, bce has a K-th of it; decay period: as a share of the epochs"
     )

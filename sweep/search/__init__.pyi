@@ -47,6 +47,7 @@ from .runner import train_alone as train_alone
 from .runner import train_list as train_list
 from .runner import training_of as training_of
 from .sampler import GRID_LEVELS as GRID_LEVELS
+from .sampler import portfolio as portfolio
 from .storage import create_storage as create_storage
 from .storage import open_storage as open_storage
 from .storage import quiet_optuna as quiet_optuna

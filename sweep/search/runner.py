@@ -32,6 +32,7 @@ from sweep.search.training_log import TrainingLog, WeightImages
 from sweep.search.trials import Listener, Status, TrialRecord, tally
 from sweep.timings import Timings
 from sweep_model.hyperparameters import Hyperparameters
+from sweep_model.preprocessing import largest_eigenvalue
 from sweep_model.training import Training
 
 if TYPE_CHECKING:
@@ -302,7 +303,10 @@ class Runner:
         self.checkpoints, self.pending, self.mirror = checkpoints, pending, mirror
         self.listener, self.timings, self._clock = listener, timings, clock
         self.scheduler = Scheduler(
-            config, rows=len(data.training.labels), classes=len(data.class_names)
+            config,
+            rows=len(data.training.labels),
+            classes=len(data.class_names),
+            eigenvalue=largest_eigenvalue(data.training.rows[: data.sample]),
         )
         self._ended: dict[int, TrialRecord] = {}
         self._begun: dict[int, TrialRecord] = {}

@@ -3,21 +3,23 @@
 The coordinate that matters is the length of the descent,
 
     T = learning_rate * (n / batch_size) * sum over epochs e of decay_factor ** (e // decay_period)
+    descent = T * sqrt(largest eigenvalue of the covariance of the standardised training rows)
 
-with n training rows, divided by K for bce, whose gradient is 1/K of softmax's. Good settings lie in
-the same range of T on small and large data, where good learning rates do not; so the first wave and
-TPE search log10 T in place of log10 learning_rate. Measured on CIFAR-10 and digits with both
-losses: the best 12 of 100 random settings lie at log10 T from 0.5 to 2.2, while the default space
-spreads over -2 to 3.7.
+with n training rows, T divided by K for bce, whose gradient is 1/K of softmax's. Good settings lie
+in the same range of it on small and large, narrow and wide data, where good learning rates do not
+(docs/search.md has the figures); so the first wave and TPE search log10 descent in place of log10
+learning_rate.
 """
 
 from __future__ import annotations
 
 import math
 import random
+import tomllib
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,34 +42,77 @@ if TYPE_CHECKING:
     from sweep.search.halving import Trial
 
 DESCENT = "log10_descent"
-LOW, HIGH = 0.4, 2.2
-"""The range of log10 T that is searched, where the space allows it."""
+LOW, HIGH = 0.9, 3.3
+"""The range of log10 descent that is searched, where the space allows it."""
 GRID_LEVELS = 3
 """Points of each range in a grid: its ends and its middle."""
 TOLD, BEST = 300, 25
 """TPE is told of so many trials at most, or its time would grow with their square: of so many of
 the best, which is all that it ever takes for good ones, and of the newest."""
 POINTS = 8
-"""Values of a range that are tried for the limits of T."""
+"""Values of a range that are tried for the limits of the descent."""
+PORTFOLIO = "portfolio.toml"
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A setting in terms that mean the same on all data.
+
+    Attributes
+    ----------
+    descent : log10 of the length of the descent.
+    l2 : of softmax; of bce it is a K-th, as the loss is.
+    decay : the decay period as a share of the epochs.
+    """
+
+    descent: float
+    l2: float
+    decay: float
+    batch_size: int
+    flip_probability: float
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """Settings that are good on many data sets, the most useful first, and the data sets' names."""
+
+    settings: Sequence[Advice]
+    data: Sequence[str]
+
+
+@cache
+def portfolio() -> Portfolio:
+    """Read the portfolio, which lies in `portfolio.toml` beside this module."""
+    text = files("sweep.search").joinpath(PORTFOLIO).read_text("utf-8")
+    held = tomllib.loads(text)
+    return Portfolio([Advice(**setting) for setting in held["setting"]], held["data"])
 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """The space with log10 T in place of the learning rate, to and from config."""
+    """The space with log10 descent in place of the learning rate, to and from config.
+
+    Attributes
+    ----------
+    rows, classes : training rows and classes.
+    eigenvalue : the largest of the covariance of the standardised training rows; 0 where none of
+        the features varies.
+    """
 
     config: StudyConfig
     rows: int
     classes: int
+    eigenvalue: float
 
     def descent(self, setting: Mapping[str, Any]) -> float:
-        """Return log10 T of a setting."""
+        """Return log10 descent of a setting."""
         return math.log10(setting["learning_rate"]) + self._log_factor(setting)
 
     @cached_property
     def limits(self) -> tuple[float, float] | None:
-        """The range of log10 T over all batch sizes and decay periods; None where there is none.
+        """The range of log10 descent over all batch sizes and decay periods, or None.
 
-        There is none where learning rates are a list, or no pair of the others allows [0.4, 2.2].
+        There is none where learning rates are a list, or no pair of the others allows any of it.
         """
         space = self.config.space
         if not isinstance(space.axes["learning_rate"], Range):
@@ -84,7 +129,7 @@ class Coordinates:
         return min(low for low, _ in allowed), max(high for _, high in allowed)
 
     def _log_factor(self, setting: Mapping[str, Any]) -> float:
-        """log10 (T / learning_rate)."""
+        """log10 (descent / learning_rate)."""
         config = self.config
         rates = Hyperparameters(
             l2=0,
@@ -94,11 +139,32 @@ class Coordinates:
             flip_probability=0,
         )
         decays = sum(rates.rate(epoch) for epoch in range(config.epochs))
-        share = 1 / self.classes if LOSSES[config.loss].mean_of_classes else 1.0
-        return math.log10(share * self.rows / setting["batch_size"] * decays)
+        log_length = math.log10(self._share * self.rows / setting["batch_size"] * decays)
+        # Rounded, so that another BLAS proposes the same settings.
+        return log_length + round(math.log10(self.eigenvalue or 1) / 2, 2)
+
+    @property
+    def _share(self) -> float:
+        """How large the gradient and a good l2 are, beside those of softmax."""
+        return 1 / self.classes if LOSSES[self.config.loss].mean_of_classes else 1.0
+
+    def advised(self, advice: Advice) -> dict[str, Any]:
+        """Return the setting of the space that is nearest to what is advised."""
+        axes = self.config.space.axes
+        setting = {
+            "l2": axes["l2"].clip(self._share * advice.l2),
+            "decay_period": axes["decay_period"].clip(
+                max(1, round(advice.decay * self.config.epochs))
+            ),
+            "batch_size": axes["batch_size"].clip(advice.batch_size),
+            "flip_probability": axes["flip_probability"].clip(advice.flip_probability),
+        }
+        rate = 10 ** (advice.descent - self._log_factor(setting))
+        setting["learning_rate"] = axes["learning_rate"].clip(rate)
+        return {name: setting[name] for name in axes}
 
     def _allowed(self, setting: Mapping[str, Any]) -> tuple[float, float] | None:
-        """The part of [0.4, 2.2] within reach of the learning rate; None if there is none."""
+        """The part of [LOW, HIGH] within reach of the learning rate; None if there is none."""
         axis = self.config.space.axes["learning_rate"]
         assert isinstance(axis, Range)  # noqa: S101 - `limits` has looked
         factor = self._log_factor(setting)
@@ -107,7 +173,7 @@ class Coordinates:
         return (low, high) if low < high else None
 
     def with_descent(self, setting: dict[str, Any], share: float) -> dict[str, Any]:
-        """Return the setting with the learning rate at a share, 0 to 1, of what T may be."""
+        """Return the setting with the learning rate at a share, 0 to 1, of the descent's range."""
         axis = self.config.space.axes["learning_rate"]
         part = None if self.limits is None else self._allowed(setting)
         if part is None:
@@ -167,12 +233,12 @@ class Sampler:
     Parameters
     ----------
     config : of the study.
-    rows, classes : training rows and classes, which T depends on.
+    rows, classes, eigenvalue : see `Coordinates`.
     """
 
-    def __init__(self, config: StudyConfig, *, rows: int, classes: int) -> None:
+    def __init__(self, config: StudyConfig, *, rows: int, classes: int, eigenvalue: float) -> None:
         self.config = config
-        self.coordinates = Coordinates(config, rows, classes)
+        self.coordinates = Coordinates(config, rows, classes, eigenvalue)
 
     def propose(
         self, index: int, trials: Sequence[Trial], observe: Callable[[], optuna.Study]
@@ -194,7 +260,7 @@ class Sampler:
         if config.sampler in points:
             return space.at(points[config.sampler](index))
         if index < config.slots:
-            return self.coordinates.at(self._halton(index))
+            return self._first_wave(index)
         study = observe()
         study.sampler = self._tpe(index)
         return self.coordinates.from_point(study.ask(self.coordinates.distributions).params)
@@ -248,6 +314,17 @@ class Sampler:
     def _random(self, index: int) -> Sequence[float]:
         rng = np.random.default_rng(trial_seed(self.config.seed, index))
         return list(rng.random(len(self.config.space.varied())))
+
+    def _first_wave(self, index: int) -> dict[str, Any]:
+        if index <= len(self._advised):
+            return dict(self._advised[index - 1])
+        return self.coordinates.at(self._halton(index))
+
+    @cached_property
+    def _advised(self) -> list[dict[str, Any]]:
+        """The portfolio in the study's space, each setting once."""
+        settings = [self.coordinates.advised(advice) for advice in portfolio().settings]
+        return list({tuple(setting.items()): setting for setting in settings}.values())
 
     def _halton(self, index: int) -> Sequence[float]:
         """The point `index` of a Halton sequence that the seed has shifted as a whole."""

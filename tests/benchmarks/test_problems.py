@@ -47,7 +47,7 @@ def test_curves_are_whole_until_a_training_diverges(recorded):
 
 def test_settings_come_from_the_spaces_that_they_say(recorded):
     for problem in recorded:
-        space = DEFAULT_SPACES[problem.loss]
+        space = problems.default_space(problem.loss, images=problem.images)
         assert list(problem.kinds).count(problems.DEFAULT) == problems.DEFAULTS
         assert problem.kinds[0] == problems.BASELINE
         for setting, kind in zip(problem.settings, problem.kinds, strict=True):

@@ -15,6 +15,7 @@ from sweep_model.preprocessing import (
     Standardiser,
     check_images,
     from_mirror_basis,
+    largest_eigenvalue,
     mirror,
     to_mirror_basis,
 )
@@ -233,3 +234,16 @@ def test_images_of_another_size_and_flips_without_images_are_refused():
     with pytest.raises(ValueError, match=r"flip_probability must be 0 .* image_shape, got 0\.4"):
         check_images(5, 0.4, None)
     check_images(4, 0.4, (1, 2, 2))
+
+
+@pytest.mark.parametrize("shape", [(200, 7), (30, 80), (1, 5), (50, 1)])
+def test_the_largest_eigenvalue_of_the_covariance_is_found(shape):
+    draws = np.random.default_rng(1)
+    rows = draws.standard_normal(shape) @ np.diag(draws.uniform(0.1, 4, shape[1]))
+    exact = np.linalg.eigvalsh(rows.T @ rows / len(rows))[-1]
+    for dtype in (np.float32, np.float64):
+        assert largest_eigenvalue(rows.astype(dtype)) == pytest.approx(exact, rel=0.02)
+    images = pixels_of((1, 2, 4), n=40)
+    turned = MirrorBasis(8, (1, 2, 4)).turn(images)
+    assert largest_eigenvalue(turned) == pytest.approx(largest_eigenvalue(images), rel=0.01)
+    assert largest_eigenvalue(np.zeros((4, 3), np.float32)) == 0

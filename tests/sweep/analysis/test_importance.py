@@ -64,6 +64,7 @@ def test_the_shares_are_ranked_add_up_to_one_and_are_the_same_again(study_of):
 
 
 def test_of_two_hyperparameters_the_one_that_decides_more_comes_first(study_of):
+    space = read_space("softmax", overrides=["learning_rate=1e-4:1e-1:log"])
     for seed in range(3):
         rng = np.random.default_rng(seed)
 
@@ -71,7 +72,7 @@ def test_of_two_hyperparameters_the_one_that_decides_more_comes_first(study_of):
             rate = (np.log10(setting["learning_rate"]) + 3) ** 2
             return -float(rate + 0.1 * (np.log10(setting["l2"]) + 3) ** 2 + 0.02 * rng.normal())
 
-        found = importances(study_of(100, by_two, seed=seed), resamples=FEW)
+        found = importances(study_of(100, by_two, seed=seed, space=space), resamples=FEW)
         assert list(found.shares)[:2] == ["learning_rate", "l2"]
 
 

@@ -87,7 +87,9 @@ def test_json_has_stable_keys(invoke, recorded_study, tmp_path):
     path = tmp_path / "ranges.toml"
     path.write_text("l2 = {low = 1e-3, high = 0.1, log = true}\ndecay_period = [10, 20]\n")
     space = json.loads(invoke("space", "--space", path, "--set", "decay_period=5", "--json").stdout)
-    assert list(space) == ["loss", "space", "trial_0"]
+    assert list(space) == ["loss", "space", "trial_0", "first_wave"]
+    assert {"digits", "wine"} < set(space["first_wave"]["data"])
+    assert len(space["first_wave"]["settings"]) == 10
     assert space["space"]["l2"] == {"low": 1e-3, "high": 0.1, "log": True}
     assert space["space"]["decay_period"] == space["trial_0"]["decay_period"] == 5
 

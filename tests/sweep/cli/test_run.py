@@ -88,6 +88,9 @@ def test_a_run_says_how_each_trial_ended_what_is_best_how_sure_and_what_next(
         r"best: trial [01], validation accuracy \d+\.\d % \[\d+\.\d, \d+\.\d\]",
         r"      l2 .*, flip_probability 0",
         r"sure: 95 % interval on 18 rows; optimistic: the best of 2",
+        r"also: balanced accuracy \d+\.\d % \[.*\]",
+        r"      macro F1 \d+\.\d % \[.*\]",
+        r"      log loss \d\.\d+ \[.*\]",
         r"time: \d+\.\d s \((\w+ \d+ %, )+other \d+ %\)",
         r"next: sweep confirm tiny-softmax",
     )

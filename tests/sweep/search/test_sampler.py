@@ -13,7 +13,7 @@ from scipy.stats.qmc import Halton
 
 from sweep.config import TPE_ARGUMENTS, trial_seed
 from sweep.search.halving import Trial
-from sweep.search.sampler import DESCENT, HIGH, LOW, Coordinates, Sampler
+from sweep.search.sampler import DESCENT, HIGH, LOW, Coordinates, Sampler, portfolio
 from sweep.search.trials import Status
 from sweep.search_space import BASELINES, NAMES, read_space
 
@@ -24,12 +24,12 @@ ROWS, CLASSES = 10_000, 10
 def sampler(make_config):
     """Return a function that makes the sampler of a study of 50 epochs; `space` as with --set."""
 
-    def make(*space, rows=ROWS, **changes):
+    def make(*space, rows=ROWS, eigenvalue=1.0, **changes):
         loss = changes.get("loss", "softmax")
         config = make_config(
             **{"epochs": 50, "slots": 16, "space": read_space(loss, overrides=space)} | changes
         )
-        return Sampler(config, rows=rows, classes=CLASSES)
+        return Sampler(config, rows=rows, classes=CLASSES, eigenvalue=eigenvalue)
 
     return make
 
@@ -42,8 +42,15 @@ def first_wave(sampler):
     return [sampler.propose(index, [], nobody) for index in range(1, sampler.config.slots)]
 
 
+def drawn(sampler):
+    """Return what of the first wave is no setting of the portfolio, and how many those are."""
+    advised = [sampler.coordinates.advised(advice) for advice in portfolio().settings]
+    wave = first_wave(sampler)
+    return [each for each in wave if each not in advised], sum(each in advised for each in wave)
+
+
 def allowed(sampler, proposed):
-    """Return what of [0.4, 2.2] the learning rate can reach, beside the rest of a setting."""
+    """Return what of [LOW, HIGH] the learning rate can reach, beside the rest of a setting."""
     axis = sampler.config.space.axes["learning_rate"]
     low, high = (
         sampler.coordinates.descent({**proposed, "learning_rate": rate})
@@ -66,6 +73,7 @@ def test_the_descent_is_the_sum_of_all_steps_lengths(sampler):
     assert descent == pytest.approx(math.log10(steps_an_epoch * rates))
     assert sampler(loss="bce").coordinates.descent(given) == pytest.approx(descent - 1)
     assert sampler(rows=100_000).coordinates.descent(given) == pytest.approx(descent + 1)
+    assert sampler(eigenvalue=100).coordinates.descent(given) == pytest.approx(descent + 1)
     decay_never = setting(learning_rate=0.01, batch_size=100, decay_period=50)
     assert sampler().coordinates.descent(decay_never) == pytest.approx(math.log10(50))
 
@@ -81,11 +89,12 @@ def test_the_first_wave_descends_as_far_as_good_settings_do(sampler):
                 assert low < high or rows == 300
 
 
-def test_the_first_wave_is_a_halton_sequence_that_the_seed_shifts(sampler):
-    made = sampler("batch_size=100")
-    wave, space = first_wave(made), made.config.space
+def test_the_first_wave_is_the_portfolio_and_a_halton_sequence_that_the_seed_shifts(sampler):
+    made = sampler("batch_size=100", slots=40)
+    (wave, advised), space = drawn(made), made.config.space
     assert space.varied() == ["l2", "learning_rate", "decay_period", "flip_probability"]
-    halton = Halton(4, scramble=False).random(16)[1:]
+    assert first_wave(made)[advised:] == wave
+    halton = Halton(4, scramble=False).random(40)[1 + advised :]
     l2 = [(math.log10(each["l2"]) + 5) / 5 for each in wave]
     descents = [
         (made.coordinates.descent(each) - low) / (high - low)
@@ -100,10 +109,33 @@ def test_the_first_wave_is_a_halton_sequence_that_the_seed_shifts(sampler):
         assert np.minimum(gap, 1 - gap).max() < 1e-9, column
         shifts.append(shift[0])
     assert len(set(np.round(shifts, 6))) == 3
-    assert first_wave(made) == wave
-    assert first_wave(sampler("batch_size=100", seed=1)) != wave
+    assert drawn(made)[0] == wave
+    assert drawn(sampler("batch_size=100", slots=40, seed=1))[0] != wave
     whole = {round(math.log10(each["l2"]) + 5) for each in wave}
     assert whole >= {1, 2, 3, 4}
+
+
+def test_the_portfolio_descends_as_far_on_all_data(sampler):
+    settings = portfolio().settings
+    for loss, share in (("softmax", 1), ("bce", 1 / CLASSES)):
+        for rows, eigenvalue, epochs in ((300, 7.0, 50), (ROWS, 900.0, 100), (ROWS, 1.0, 1)):
+            space = "learning_rate=1e-9:1e6:log", "l2=1e-12:1e3:log", "decay_period=1:100"
+            made = sampler(*space, rows=rows, eigenvalue=eigenvalue, loss=loss, epochs=epochs)
+            for advice, proposed in zip(settings, first_wave(made), strict=False):
+                descent = made.coordinates.descent(proposed)
+                assert descent == pytest.approx(advice.descent)
+                assert proposed["l2"] == pytest.approx(share * advice.l2)
+                assert proposed["decay_period"] == max(1, round(advice.decay * epochs))
+                assert proposed["batch_size"] == advice.batch_size
+                assert proposed["flip_probability"] == advice.flip_probability
+
+
+def test_settings_of_the_portfolio_that_the_space_makes_equal_are_tried_once(sampler):
+    made = sampler("learning_rate=1e-9", "l2=1e3", "decay_period=5", "batch_size=7")
+    advised = {advice.flip_probability for advice in portfolio().settings}
+    flips = [each["flip_probability"] for each in first_wave(made)]
+    assert set(flips[: len(advised)]) == advised
+    assert len(set(flips)) == len(flips)
 
 
 def test_the_descent_is_limited_by_the_space_for_batch_size_and_period_at_hand(sampler):
@@ -120,8 +152,9 @@ def test_the_descent_is_limited_by_the_space_for_batch_size_and_period_at_hand(s
 def test_where_no_learning_rate_descends_so_far_it_is_drawn_as_the_space_says(sampler):
     made = sampler("learning_rate=1e-9:1e-7:log")
     assert made.coordinates.limits is None
-    shares = [(math.log10(each["learning_rate"]) + 9) / 2 for each in first_wave(made)]
-    halton = Halton(5, scramble=False).random(16)[1:, 1]
+    wave, advised = drawn(made)
+    shares = [(math.log10(each["learning_rate"]) + 9) / 2 for each in wave]
+    halton = Halton(5, scramble=False).random(16)[1 + advised :, 1]
     shift = (np.array(shares) - halton) % 1
     assert np.abs(shift - shift[0]).max() < 1e-6
     assert DESCENT not in made.coordinates.distributions
@@ -150,19 +183,23 @@ NUMBERS = st.tuples(st.floats(-6, 1), st.floats(0.01, 4))
     rate=NUMBERS,
     sizes=st.lists(st.integers(1, 2000), min_size=1, max_size=4, unique=True),
     rows=st.integers(10, 60_000),
+    eigenvalue=st.floats(0.1, 3_000),
     share=st.floats(0, 1),
     point=st.lists(st.floats(0, 0.999), min_size=5, max_size=5),
 )
 def test_whatever_is_proposed_lies_in_the_users_space(
-    make_config, loss, rate, sizes, rows, share, point
+    make_config, loss, rate, sizes, rows, eigenvalue, share, point
 ):
     exponent, width = rate
     low, high = 10**exponent, 10 ** (exponent + width)
     axes = [f"learning_rate={low!r}:{high!r}:log", f"batch_size={','.join(map(str, sizes))}"]
     config = make_config(epochs=20, space=read_space(loss, overrides=axes), loss=loss)
-    coordinates = Coordinates(config, rows, CLASSES)
+    coordinates = Coordinates(config, rows, CLASSES, eigenvalue)
     proposed = coordinates.at(point[: len(config.space.varied())])
     assert config.space.check(proposed) == proposed
+    for advice in portfolio().settings:
+        advised = coordinates.advised(advice)
+        assert config.space.check(advised) == advised
     if coordinates.limits is not None:
         least, most = coordinates.limits
         assert LOW <= least < most <= HIGH
@@ -218,7 +255,7 @@ def test_tpe_is_told_of_all_that_reached_a_rung_as_it_stands(sampler):
 
 def test_what_lies_beyond_the_limits_is_told_at_their_end(sampler):
     made = sampler()
-    trials = [trial(0, [0.1] * 2, learning_rate=rate) for rate in (1e-4, 1e-1)]
+    trials = [trial(0, [0.1] * 2, learning_rate=rate) for rate in (1e-4, 1.0)]
     descents = [each.params[DESCENT] for each in made.observed(trials, 2).trials]
     assert descents == list(made.coordinates.limits)
 
@@ -324,7 +361,7 @@ def test_random_and_qmc_draw_in_the_coordinates_of_the_space(sampler):
     for name in ("random", "qmc"):
         made = sampler(sampler=name)
         proposed = [made.propose(index, [], nobody) for index in range(1, 257)]
-        shares = np.sort([(math.log10(each["learning_rate"]) + 4) / 3 for each in proposed])
+        shares = np.sort([(math.log10(each["learning_rate"]) + 4) / 4 for each in proposed])
         spread = np.abs(shares - (np.arange(256) + 0.5) / 256).max()
         assert spread < (0.11 if name == "random" else 0.01), name
         sizes = [each["batch_size"] for each in proposed]
