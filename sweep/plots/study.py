@@ -286,6 +286,7 @@ def history_figure(
     by_cost.set_title(f"best still in the search{against}", fontsize=SMALL_SIZE)
     by_cost.set_xlabel("trial-epochs spent")
     by_cost.set_xlim(left=0)
+    by_cost.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     return figure
 
 

@@ -184,23 +184,30 @@ def study_note(
             (f"sweep confirm {study.name}", "the best trials on fresh seeds: which is it?"),
             again,
         ]
+    parts = [
+        question,
+        result,
+        *_search(config, trials),
+        section("Setting", table(["", ""], setting), searched_table),
+        section("How to reproduce it", commands(*lines)),
+    ]
+    return "\n\n".join(parts)
+
+
+def _search(config: StudyConfig, trials: Sequence[TrialRecord]) -> list[str]:
+    """Say how the search went, once a trial has ended."""
     course = course_of(config, trials)
-    searched = [table(["", ""], [("trials", counts), *course.lines().items()])]
+    if not course.spent:
+        return []
+    tables = [table(["", ""], course.lines().items())]
     if course.rungs:
         head = ["after epoch", "reached", "went on", f"best {config.metric}", "needed"]
         rungs = [
             (r.epoch, r.reached, r.went_on, fixed(r.best), r.needed_in_words(fixed))
             for r in course.rungs
         ]
-        searched.append(table(head, rungs))
-    parts = [
-        question,
-        result,
-        section("Search", *searched),
-        section("Setting", table(["", ""], setting), searched_table),
-        section("How to reproduce it", commands(*lines)),
-    ]
-    return "\n\n".join(parts)
+        tables.append(table(head, rungs))
+    return [section("Search", *tables)]
 
 
 def range_in_words(axis: Axis) -> str:

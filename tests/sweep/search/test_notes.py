@@ -41,6 +41,7 @@ def test_a_note_without_a_complete_trial_says_so_and_where_was_searched(make_stu
     ):
         assert f"{row}\n" in told
     assert "sweep reproduce" not in told
+    assert "**Search**" not in told  # which has spent nothing
     assert "sweep run tiny-softmax --loss softmax" in told
 
 
@@ -60,6 +61,8 @@ def test_the_note_has_the_selected_trial_its_interval_and_the_commands_that_repe
     assert "| hyperparameter&emsp; | searched&emsp; | trial 0 |" in told
     assert "| l2&emsp; | 1e-5 to 1, logarithmic&emsp; | 0.123457 |" in told
     assert f"| seed&emsp; | &emsp; | {study.config.training_seed} |" in told
+    assert "| spent&emsp; | 3 trial-epochs; 2 trials in full are 12, 4.0 times as many |" in told
+    assert "| 1&emsp; | 2&emsp; | 1&emsp; | 0.1000&emsp; | - |" in told
     for command in ("sweep reproduce tiny-softmax", "sweep confirm tiny-softmax", "--trials 2"):
         assert command in told
 
