@@ -316,14 +316,14 @@ DEFAULT_SPACES: Mapping[str, Space] = {
     "softmax": Space(
         {
             "l2": Range(name="l2", low=1e-5, high=1.0, log=True),
-            "learning_rate": Range(name="learning_rate", low=1e-4, high=1.0, log=True),
+            "learning_rate": Range(name="learning_rate", low=1e-4, high=10.0, log=True),
             **SHARED,
         }
     ),
     "bce": Space(
         {
             "l2": Range(name="l2", low=1e-6, high=1e-1, log=True),
-            "learning_rate": Range(name="learning_rate", low=1e-3, high=10.0, log=True),
+            "learning_rate": Range(name="learning_rate", low=1e-3, high=100.0, log=True),
             **SHARED,
         }
     ),

@@ -99,7 +99,7 @@ def test_the_run_of_a_study_says_what_it_searches(study, trials, tiny_data):
         "sampler.constant_liar": False,
         "sampler.n_startup_trials": 8,
         "space.l2": "1e-05:1:log",
-        "space.learning_rate": "0.0001:1:log",
+        "space.learning_rate": "0.0001:10:log",
         "space.decay_period": "2:50:log",
         "space.batch_size": "50,100,200,400",
         "space.flip_probability": "0:0.5",

@@ -36,7 +36,7 @@ def test_a_note_without_a_complete_trial_says_so_and_where_was_searched(make_stu
         "| validation rows&emsp; | 15, split seed 0 |",
         "| sampler, pruner&emsp; | tpe, halving |",
         "| trials side by side&emsp; | 8, in panels of 4 |",
-        "| learning_rate&emsp; | 0.0001 to 1, logarithmic |",
+        "| learning_rate&emsp; | 0.0001 to 10, logarithmic |",
         "| batch_size&emsp; | 50, 100, 200, 400 |",
     ):
         assert f"{row}\n" in told
