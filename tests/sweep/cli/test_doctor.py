@@ -34,7 +34,7 @@ def test_a_finished_study_is_as_it_should_be(invoke):
     done = invoke("doctor")
     assert (done.exit_code, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines()[:-1]] == ["ok"] * 8
-    assert "2 complete, 4 pruned, 0 failed; MLflow says the same" in done.stdout
+    assert "3 complete, 3 pruned, 0 failed; MLflow says the same" in done.stdout
 
 
 @pytest.mark.usefixtures("in_copied_study")

@@ -302,7 +302,7 @@ def test_a_look_as_json_has_stable_keys_and_stands_on_the_studys_run(in_copied_s
     # The fixture lets the digits' test rows raise when a search opens them.
     told = json.loads(invoke("test", "digits-softmax", "--json").stdout)
     assert list(told) == [
-        *("study", "trial", "openings", "accuracy", "low", "high", "rows", "per_class")
+        *("study", "trial", "refit", "openings", "accuracy", "low", "high", "rows", "per_class")
     ]
     assert (told["openings"], told["rows"]) == (1, 360)
     assert set(told["per_class"]) == set("0123456789")

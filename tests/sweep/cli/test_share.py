@@ -97,7 +97,7 @@ def imported(archive, furnish, invoke, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace.mlflow_database}")
     done = invoke("import", archive)
     assert (done.exit_code, done.stderr) == (0, ""), done.output
-    assert "study digits-softmax: 2 complete, 4 pruned, 0 failed, the model of" in done.stdout
+    assert "study digits-softmax: 3 complete, 3 pruned, 0 failed, the model of" in done.stdout
     assert done.stdout.endswith("next: sweep sync digits-softmax\n")
     return workspace
 

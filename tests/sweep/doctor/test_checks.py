@@ -202,7 +202,7 @@ def test_a_study_of_which_both_stores_say_the_same_is_fine_and_left_so(copied_st
     found = check_stores(copied_study)
     assert [finding.level for finding in found] == [Level.OK] * 3
     assert found[2].check == "study digits-softmax"
-    assert "2 complete, 4 pruned, 0 failed; MLflow says the same" in found[2].message
+    assert "3 complete, 3 pruned, 0 failed; MLflow says the same" in found[2].message
     assert contents(copied_study.folder) == before
     assert os.environ.get("MLFLOW_TRACKING_URI") == address
 

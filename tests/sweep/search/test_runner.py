@@ -20,6 +20,7 @@ from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search.checkpoint import Checkpoints, Progress
 from sweep.search.lock import InterruptedStudyError, Interrupts
 from sweep.search.trials import Status, tally
+from sweep.search_space import DEFAULT_SPACES, Range
 from sweep_model.npz import read_arrays, write_arrays
 from sweep_model.panels import LaneState
 from sweep_model.training import DivergedError
@@ -39,7 +40,8 @@ def make_study(make_config):
 
 
 def test_a_study_trains_until_so_many_trials_are_complete_or_pruned(make_study):
-    study = make_study()
+    rates = {"learning_rate": Range(name="learning_rate", low=1e-4, high=0.1, log=True)}
+    study = make_study(space=DEFAULT_SPACES["softmax"].replace(rates))
     assert study.run(20) == "20 of 20 trials finished"
     trials = study.record.trials()
     counts = tally(trials)
