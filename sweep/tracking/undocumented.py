@@ -113,19 +113,16 @@ own_settings: Final = _OwnSettings()
 def create_tables(path: Path, artifacts: Path) -> None:
     """Make a SQLite file with MLflow's tables; files of its experiments lie below `artifacts`.
 
-    They are made in memory and copied: of MLflow's dozens of migrations each would wait for the
-    disk several times.
+    They are made in memory and written at once: of MLflow's dozens of migrations each would wait
+    for the disk several times.
     """
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     memory = f"file:{uuid4().hex}?mode=memory&cache=shared"
-    with (
-        closing(sqlite3.connect(memory, uri=True)) as tables,
-        closing(sqlite3.connect(path)) as database,
-    ):
+    with closing(sqlite3.connect(memory, uri=True)) as tables:
         store = SqlAlchemyStore(f"sqlite:///{memory}&uri=true", artifacts.as_uri())  # type: ignore[no-untyped-call]  # MLflow has no types here
         store.engine.dispose()
-        tables.backup(database)
+        path.write_bytes(tables.serialize())
 
 
 def without_stray_folder(uri: str) -> str:
