@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sweep.curves import append, final_metrics, new_curves, point
-from sweep.environment import environment
+from sweep.environment import BLAS_THREADS, environment
 from sweep.io import NO_ROOM
 from sweep.statistics import estimates
 from sweep.tracking import CLASSIFIER
@@ -129,7 +129,16 @@ class TrainingLog:
         )
 
     def measure(self, classifier: LinearClassifier) -> None:
-        """Add what the validation rows say at the end, with intervals, and of each class."""
+        """Add what the validation rows say at the end, with intervals, and of each class.
+
+        With one BLAS thread, as local trainings have anyway: on a cluster it is the driver's turn.
+        """
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(BLAS_THREADS, user_api="blas"):
+            self._measure(classifier)
+
+    def _measure(self, classifier: LinearClassifier) -> None:
         validation, names = self.data.validation, self.data.class_names
         predicted: list[Labels] = []
 
