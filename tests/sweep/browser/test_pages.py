@@ -313,7 +313,7 @@ def test_the_page_of_a_study_draws_its_best_after_each_trial_and_says_what_was_f
 def test_the_page_of_a_trial_has_its_curves_its_weights_and_says_what_it_is(trial_page):
     trial_page.get_by_role("tab", name="Model metrics").click()
     trial_page.locator("path.js-line").first.wait_for()
-    trial_page.set_viewport_size({"width": 1600, "height": 6000})  # the weights stand last
+    trial_page.set_viewport_size({"width": 1600, "height": 12_000})  # the weights stand last
     image = trial_page.locator("img[src*=get-artifact]").first
     image.scroll_into_view_if_needed()
     assert image.evaluate("image => image.naturalWidth") > 100
