@@ -182,8 +182,8 @@ def plan_run(
         "split_seed": 0,
         "slots": 1,
         "epochs": 1,
+        "seed": 0,
     }
-    least |= {"seed": 0}
     whole = {name: _whole(name, options.get(name), low) for name, low in least.items()}
     return plan_study(
         _workspace(folder),
