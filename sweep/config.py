@@ -35,6 +35,9 @@ EPOCHS, TRIALS = 50, 50
 MAX_SEED = 2**32 - 1
 MAX_SLOTS = 4096
 LEAST_FOLDS, MAX_FOLDS = 2, 100
+USUAL_FOLDS, FEW_ROWS = 5, 5_000
+"""So many folds are usual up to so many rows, of which a fifth, one split, would be fewer
+than the 1,000 validation rows that larger data have."""
 WIDEST_PANEL = 128
 """Columns of a panel beyond which products are no faster."""
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -142,6 +145,12 @@ class DataConfig:
         if self.source in (*NAMED_DATA, "arrays"):
             return None
         return DataFiles(self.source, **self.parts)
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """What parts the rows as they were, see `sweep.data.split_rows`."""
+        val_size = None if self.folds else self.val_size
+        return {"val_size": val_size, "folds": self.folds, "split_seed": self.split_seed}
 
     def is_same(self, other: DataConfig) -> bool:
         """Whether these are the same rows, split alike, wherever they lie."""

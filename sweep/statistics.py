@@ -34,6 +34,10 @@ LEVEL = 0.95
 def accuracy_interval(accuracy: float, rows: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval for the share of right answers, as fractions.
 
+    Rows are taken to be independent. Where folds validate each row once, models that share training
+    rows err alike, so that it is a little narrow; no estimate without bias exists (Bengio and
+    Grandvalet, JMLR 5, 2004, 1089-1105).
+
     Source: Wilson (1927), JASA 22, 209-212; as `scipy.stats.binomtest` has it, whose import takes
     longer than all else of `sweep best`.
     """

@@ -90,7 +90,8 @@ def run(
     study : its name; DATA-LOSS unless given.
     trials : complete and pruned ones in total; 50.
     data, data_dir, val_size, split_seed, normalise : the rows, see `load_data`.
-    folds : of a cross-validation, in place of `val_size` validation rows.
+    folds : of a cross-validation, in place of `val_size` validation rows; 5 where neither is given
+        and there are few rows.
     loss : `softmax` or `bce`, one binary cross-entropy per class.
     space : where to search: a Space, a TOML file, or some axes by name, e.g.
         `{"l2": "1e-4:1e-1:log", "batch_size": [50, 100], "decay_period": 10}`.
@@ -482,6 +483,7 @@ def load_data(
     *,
     data_dir: AnyPath | None = None,
     val_size: int | None = None,
+    folds: int | None = None,
     split_seed: int = 0,
     normalise: str = NORMALISATIONS[0],
 ) -> Prepared:
@@ -491,13 +493,21 @@ def load_data(
     CIFAR-10 where it lies ready, else digits. `data_dir` is where CIFAR-10 lies. `.training` and
     `.validation` have `.rows` (n, d) in float32 and `.labels` (n,). The test rows are not among
     them. `normalise`: `standardise`, `unit` (each row to the length sqrt(d)) or `none`.
+
+    Few rows are parted into 5 folds unless `val_size` rows are asked for, as by `run`: then both
+    are all rows, and `.folds` (n,) says which fold holds each of them out.
     """
     from sweep.data import open_source, prepare, split_rows
 
     source = open_source(_named(data), _path(data_dir))
     dataset = source.development()
-    size = _whole("val_size", val_size, 1)
-    split = split_rows(source, dataset, val_size=size, split_seed=split_seed)
+    split = split_rows(
+        source,
+        dataset,
+        val_size=_whole("val_size", val_size, 1),
+        folds=_whole("folds", folds, LEAST_FOLDS),
+        split_seed=split_seed,
+    )
     return prepare(dataset, split, normalise=normalise)
 
 
@@ -511,6 +521,7 @@ def train(
     class_weight: str = CLASS_WEIGHTS[0],
     data_dir: AnyPath | None = None,
     val_size: int | None = None,
+    folds: int | None = None,
     split_seed: int = 0,
     normalise: str = NORMALISATIONS[0],
     test: bool = False,
@@ -524,7 +535,7 @@ def train(
     Of `setting` (`l2`, `learning_rate`, ...) what is left out is the report's own.
     """
     from sweep.analysis import fill_hyperparameters, refuse_without_test_rows, train_single
-    from sweep.data import auto_notice, choose_data, open_source
+    from sweep.data import auto_notice, choose_data, folds_notice, open_source
     from sweep.terminal import watching_epochs
     from sweep.tracking import Tracker
 
@@ -541,12 +552,14 @@ def train(
         refuse_without_test_rows(source)
     choice, rows = choose_data(
         source,
-        val_size=val_size,
+        val_size=_whole("val_size", val_size, 1),
+        folds=_whole("folds", folds, LEAST_FOLDS),
         split_seed=split_seed,
         normalise=normalise,
         mirrored=True,
     )
-    for notice in rows.notices:
+    usual = folds_notice(choice, usual=folds is None) if progress else []
+    for notice in (*usual, *rows.notices):
         _tell(notice, shown=progress)
     hyperparameters = fill_hyperparameters(checked, loss, rows)
     with watching_epochs(epochs, shown=progress) as on_epoch:

@@ -376,7 +376,8 @@ def search() -> Callable[..., StudyRecord]:
 def plan_tiny(tiny_npz) -> Callable[..., Plan]:
     """Return a function that plans the study `tiny-softmax` of `tiny_npz` in a workspace.
 
-    Its arguments are those of `plan_study`; every trial is trained in full unless they say else.
+    Its arguments are those of `plan_study`; every trial is trained in full, and 18 rows validate,
+    unless they say else.
     """
     from sweep.analysis import plan_study
 
@@ -386,6 +387,7 @@ def plan_tiny(tiny_npz) -> Callable[..., Plan]:
             "epochs": 2,
             "sampler": "random",
             "pruner": "none",
+            **({} if "folds" in changes else {"val_size": 18}),
         }
         return plan_study(workspace, trials=trials, **{**options, **changes})
 
@@ -431,14 +433,18 @@ def _must_not_be_opened(_: object) -> None:
 
 @pytest.fixture(scope="session")
 def finished_study(tmp_path_factory, furnish) -> Workspace:
-    """Return a workspace with `digits-softmax`: 6 trials of 2 epochs, by halving; only to read."""
+    """Return a workspace with `digits-softmax`: 6 trials of 2 epochs, by halving; only to read.
+
+    300 rows validate, which is quicker than folds.
+    """
     from sweep.cli import main
 
     workspace: Workspace = furnish(tmp_path_factory.mktemp("finished"))
     with _entered(workspace), pytest.MonkeyPatch.context() as sealed:
         sealed.setattr("sweep.data.digits.Digits.test", _must_not_be_opened)
         done = CliRunner().invoke(
-            main, ["run", "--data", "digits", "--trials", "6", "--epochs", "2"]
+            main,
+            ["run", "--data", "digits", "--val-size", "300", "--trials", "6", "--epochs", "2"],
         )
     assert done.exit_code == 0, done.output
     return workspace

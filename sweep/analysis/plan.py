@@ -7,9 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from sweep.config import (
-    LEAST_FOLDS,
     LOSSES,
-    MAX_FOLDS,
     NORMALISATIONS,
     TRIALS,
     USUAL,
@@ -18,7 +16,14 @@ from sweep.config import (
     default_lanes,
     default_slots,
 )
-from sweep.data import auto_notice, choose_data, open_source, reopen_source
+from sweep.data import (
+    auto_notice,
+    check_folds,
+    choose_data,
+    folds_notice,
+    open_source,
+    reopen_source,
+)
 from sweep.errors import SweepError
 from sweep.search import (
     GRID_LEVELS,
@@ -138,27 +143,24 @@ class Plan:
 
     def _choose_data(self) -> tuple[DataConfig, Prepared]:
         """Read the rows, split as is asked for, or as those of `base` were."""
-        val_size, folds, split_seed = self.val_size, self.folds, self.split_seed
+        split: dict[str, Any] = {"val_size": self.val_size, "folds": self.folds}
+        split["split_seed"] = self.split_seed or 0
         if self.base is not None and self.same_rows:
-            before = self.base.config.data
-            if val_size is None and folds is None:
-                folds, val_size = before.folds, None if before.folds else before.val_size
-            split_seed = before.split_seed if split_seed is None else split_seed
+            before = self.base.config.data.split
+            if self.val_size is None and self.folds is None:
+                split |= {name: before[name] for name in ("val_size", "folds")}
+            if self.split_seed is None:
+                split["split_seed"] = before["split_seed"]
         choice, rows = choose_data(
             self.source,
-            val_size=val_size,
-            split_seed=split_seed or 0,
+            **split,
             normalise=self.normalise
             or (self.base.config.data.normalise if self.base else NORMALISATIONS[0]),
             mirrored=True,
-            folds=folds or 0,
         )
-        if choice.folds:
-            self.notices.append(
-                f"{choice.folds} folds: each of {choice.val_size:,} rows validates once, features "
-                "are standardised by all of them, and a trial's model is the mean of its folds'; "
-                "`sweep test --refit` trains one on all rows."
-            )
+        refit = "`sweep test --refit` trains one on all rows."
+        usual = split["folds"] is None
+        self.notices.extend(f"{line} {refit}" for line in folds_notice(choice, usual=usual))
         return choice, rows
 
     def _space(self, known: StudyConfig, rows: Prepared) -> Space:
@@ -206,13 +208,7 @@ def plan_study(
 
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    if folds is not None and not LEAST_FOLDS <= folds <= MAX_FOLDS:
-        raise SweepError(f"folds must be from {LEAST_FOLDS} to {MAX_FOLDS}: got {folds!r}")
-    if folds is not None and val_size is not None:
-        raise SweepError(
-            f"--val-size {val_size} does not go with --folds {folds}: all rows validate in turn; "
-            "leave one out"
-        )
+    check_folds(folds, val_size)
     loss = given.get("loss", LOSSES[0])
     if loss not in LOSSES:
         raise SweepError(f"loss must be one of {', '.join(LOSSES)}: got {loss!r}")

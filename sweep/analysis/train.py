@@ -43,6 +43,7 @@ class SingleResult:
     run_id: str | None
     held_out: HeldOutResult | None
     validation_rows: int
+    folds: int
 
 
 def fill_hyperparameters(given: Mapping[str, Number], loss: str, data: Prepared) -> Hyperparameters:
@@ -101,7 +102,7 @@ def train_single(
         data=data_config,
         space=Space({each: Choices(name=each, values=(params[each],)) for each in NAMES}),
         slots=slots,
-        lanes=default_lanes(len(data.class_names), slots),
+        lanes=default_lanes(len(data.class_names), slots * max(1, data_config.folds)),
     )
     training = Training(
         hyperparameters=hyperparameters,
@@ -141,7 +142,7 @@ def train_single(
                 run_id = _log(ended, mirror, kept, warned)
     rows = len(data.validation.labels)
     curves, digest = trained.trial.curves, trained.classifier.digest
-    return SingleResult(curves, digest, run_id, held_out, rows)
+    return SingleResult(curves, digest, run_id, held_out, rows, data_config.folds)
 
 
 def _log(state: RunState, mirror: Mirror, kept: Path, warned: Callable[[str], None]) -> str | None:

@@ -61,6 +61,7 @@ def info(
     data: str | DataFiles,
     data_dir: Path | None,
     val_size: int | None,
+    folds: int | None,
     split_seed: int | None,
     as_json: bool,
 ) -> None:
@@ -74,11 +75,11 @@ def info(
     source = open_source(data, data_dir)
     if data == "auto":
         click.echo(auto_notice(source, data_dir), err=True)
-    facts = describe(source, val_size, split_seed or 0)
+    facts = describe(source, val_size=val_size, folds=folds, split_seed=split_seed or 0)
     click.echo(json.dumps(facts, indent=2) if as_json else as_text(facts))
 
 
-def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str, Any]:
+def describe(source: Source, **options: Any) -> dict[str, Any]:
     """What `sweep data info` tells; the keys are stable."""
     import numpy as np
 
@@ -87,7 +88,7 @@ def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str,
     dataset = source.development()
     for notice in dataset.notices:
         click.echo(notice, err=True)
-    split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
+    split = split_rows(source, dataset, **options)
     test, test_error = _test_rows(source)
     official, note = source.official
     counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
@@ -102,6 +103,7 @@ def describe(source: Source, val_size: int | None, split_seed: int) -> dict[str,
             "validation": len(split.val),
             "test": None if test_error else len(test.rows) if test else 0,
         },
+        "folds": 0 if split.folds is None else int(split.folds.max()) + 1,
         "features": dataset.rows.shape[1],
         "dtype": dataset.rows.dtype.name,
         "image_shape": dataset.image_shape,
@@ -137,7 +139,7 @@ def as_text(facts: dict[str, Any]) -> str:
             "location": facts["location"],
             "taken for": facts["kind"],
             "official": f"{official}: {facts['official_note']}",
-            "rows": f"{rows['training']:,} training, {rows['validation']:,} validation, "
+            "rows": f"{_parts(facts)}, "
             + ("unusable test rows" if rows["test"] is None else f"{rows['test']:,} test"),
             "features": f"{facts['features']:,} {facts['dtype']}, {facts['constant_features']:,} "
             "of them constant in the training rows",
@@ -149,6 +151,13 @@ def as_text(facts: dict[str, Any]) -> str:
             or f"none: {facts['test_error'] or 'there are no test rows'}",
         }.items()
     )
+
+
+def _parts(facts: dict[str, Any]) -> str:
+    rows, folds = facts["rows"], facts["folds"]
+    if folds:
+        return f"{rows['validation']:,} in {folds} folds"
+    return f"{rows['training']:,} training, {rows['validation']:,} validation"
 
 
 def _classes(facts: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from sweep.config import (
     ARRAY_NAMES,
     CLASS_WEIGHTS,
     EPOCHS,
+    FEW_ROWS,
     LEAST_FOLDS,
     LOSSES,
     MAX_FOLDS,
@@ -22,6 +23,7 @@ from sweep.config import (
     NAMED_DATA,
     NORMALISATIONS,
     TRAIN_CURVES,
+    USUAL_FOLDS,
     DataFiles,
 )
 
@@ -58,11 +60,12 @@ val_size_option = click.option(
     "--val-size",
     type=click.IntRange(min=1),
     show_default="cifar10 1000, digits 300, a file a fifth up to 1000",
-    help="Validation rows; a file that brings its own uses those.",
+    help="One split with so many validation rows; a file that brings its own uses those.",
 )
 folds_option = click.option(
     "--folds",
     type=click.IntRange(LEAST_FOLDS, MAX_FOLDS),
+    show_default=f"{USUAL_FOLDS} up to {FEW_ROWS:,} rows that bring no split, else none",
     help="Cross-validate: so many parts of the rows validate in turn, in place of --val-size rows; "
     "a trial is a training for each, and its results are their means.",
 )
@@ -194,7 +197,12 @@ def space_options(command: Command) -> Command:
 def split_options(command: Command) -> Command:
     """Add what says where DATA lie and how they are split, but for --test."""
     return _all(
-        _with_files(command), *FILE_OPTIONS, data_dir_option, val_size_option, split_seed_option
+        _with_files(command),
+        *FILE_OPTIONS,
+        data_dir_option,
+        val_size_option,
+        folds_option,
+        split_seed_option,
     )
 
 

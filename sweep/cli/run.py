@@ -12,7 +12,6 @@ from sweep.cli.options import (
     class_weight_option,
     data_options,
     epochs_option,
-    folds_option,
     loss_option,
     ray_option,
     seed_option,
@@ -53,7 +52,6 @@ SHOWN = 5
 @seed_option
 @data_options
 @test_option
-@folds_option
 @space_options
 @click.option(
     "--sampler",

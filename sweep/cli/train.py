@@ -85,11 +85,16 @@ def _print(result: SingleResult) -> None:
     from sweep.statistics import percent_with_interval
 
     last = {metric: curve[-1] for metric, curve in result.curves.items()}
-    accuracy = percent_with_interval(last["val/accuracy"], result.validation_rows)
+    rows = result.validation_rows
+    accuracy = percent_with_interval(last["val/accuracy"], rows)
+    folds = f" in {result.folds} folds" if result.folds else ""
     click.echo(
         f"train      loss {last['train/loss']:.4f}, accuracy {100 * last['train/accuracy']:.1f} %"
     )
-    click.echo(f"validation loss {last['val/loss']:.4f}, accuracy {accuracy} (95 % interval)")
+    click.echo(
+        f"validation loss {last['val/loss']:.4f}, accuracy {accuracy} "
+        f"(95 % interval, {rows:,} rows{folds})"
+    )
     if result.held_out is not None:
         held_out = percent_with_interval(result.held_out.accuracy, result.held_out.rows)
         click.echo(f"test       accuracy {held_out} (95 % interval)")

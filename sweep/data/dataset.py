@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from sweep.config import NAMED_DATA, NORMALISATIONS, DataConfig, DataFiles
+from sweep.config import (
+    FEW_ROWS,
+    LEAST_FOLDS,
+    MAX_FOLDS,
+    NAMED_DATA,
+    NORMALISATIONS,
+    USUAL_FOLDS,
+    DataConfig,
+    DataFiles,
+)
 from sweep.errors import SweepError
 from sweep.io import free_memory
 from sweep_model.preprocessing import (
@@ -148,15 +157,21 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Which development rows train and which validate: ascending row numbers, none in both."""
+    """Which development rows train and which validate: ascending row numbers.
+
+    None is in both, or, with `folds`, every row is: the numbers (n,) of the folds that hold them
+    out, from 0.
+    """
 
     train: Labels
     val: Labels
+    folds: Labels | None = None
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of the row numbers."""
-        return sha256_of(_little_endian(self.train), _little_endian(self.val))
+        """SHA-256 (hex) of the row numbers, or of the folds."""
+        parts = (self.train, self.val) if self.folds is None else (self.folds,)
+        return sha256_of(*map(_little_endian, parts))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -306,12 +321,24 @@ def cache_folder() -> Path:
 
 
 def split_rows(
-    source: Source, dataset: Dataset, *, val_size: int | None = None, split_seed: int = 0
+    source: Source,
+    dataset: Dataset,
+    *,
+    val_size: int | None = None,
+    folds: int | None = 0,
+    split_seed: int = 0,
 ) -> Split:
-    """Part the development rows of a source; `split_seed` matters to a stratified split only.
+    """Part the development rows of a source; `split_seed` matters to what is stratified only.
 
-    Unless given, `val_size` is the source's default, or the nearest that rows and classes allow.
+    Without folds `val_size` rows validate, by default the source's own number, or the nearest that
+    rows and classes allow. Folds of None are `usual_folds` where no `val_size` is given.
     """
+    check_folds(folds, val_size)
+    if folds is None:
+        folds = usual_folds(source, dataset) if val_size is None else 0
+    if folds:
+        every = np.arange(len(dataset.rows))
+        return Split(every, every, stratified_folds(dataset, folds, split_seed))
     size = source.default_val_size if val_size is None else val_size
     rows = len(dataset.rows)
     if source.split_kind == "given":
@@ -336,6 +363,41 @@ def split_rows(
     if stratified:
         return Split(*stratified_split(dataset.labels, size, split_seed))
     return Split(np.arange(rows - size), np.arange(rows - size, rows))
+
+
+def check_folds(folds: int | None, val_size: int | None) -> None:
+    """Refuse a number of folds that cannot be, and folds beside validation rows."""
+    if folds and not LEAST_FOLDS <= folds <= MAX_FOLDS:
+        raise SweepError(f"folds must be from {LEAST_FOLDS} to {MAX_FOLDS}: got {folds!r}")
+    if folds and val_size is not None:
+        raise SweepError(
+            f"--val-size {val_size} does not go with --folds {folds}: all rows validate in turn; "
+            "leave one out"
+        )
+
+
+def usual_folds(source: Source, dataset: Dataset) -> int:
+    """Return how many folds few rows have by default; 0 where one split is usual.
+
+    That is of many rows, of a source that has its own split, and where a class has one row.
+    """
+    counts = np.bincount(dataset.labels)
+    folds = min(USUAL_FOLDS, int(counts[counts > 0].min()))
+    few = source.split_kind == "stratified" and len(dataset.labels) <= FEW_ROWS
+    return folds if few and folds >= LEAST_FOLDS else 0
+
+
+def folds_notice(choice: DataConfig, *, usual: bool) -> list[str]:
+    """Return a line that says what folds mean, unless there are none; `usual`: nobody asked."""
+    if not choice.folds:
+        return []
+    why = f", as there are at most {FEW_ROWS:,} rows (--val-size N: one split)" if usual else ""
+    seen = "features are standardised by all of them, " if choice.normalise == "standardise" else ""
+    line = (
+        f"{choice.folds} folds{why}: each of {choice.val_size:,} rows validates once, {seen}and a "
+        "trial's model is the mean of its folds'."
+    )
+    return [line]
 
 
 def _refuse_single_rows(dataset: Dataset) -> None:
@@ -397,12 +459,10 @@ def prepare(
     *,
     normalise: str = NORMALISATIONS[0],
     mirrored: bool = False,
-    folds: Labels | None = None,
 ) -> Prepared:
     """Standardise the rows of a split; CIFAR-10 takes 0.6 GB more and two seconds.
 
-    `mirrored` puts the training rows in the mirror basis, which panels train in. With `folds` of
-    the rows the split has all of them in both parts.
+    `mirrored` puts the training rows in the mirror basis, which panels train in.
     """
     if normalise not in NORMALISATIONS:
         raise SweepError(f"normalise must be one of {', '.join(NORMALISATIONS)}: got {normalise!r}")
@@ -422,7 +482,7 @@ def prepare(
                 if mirrored
                 else Rows(standardiser.apply(training), labels[order])
             )
-            validation = split.val if folds is None else split.val[order]
+            validation = split.val if split.folds is None else split.val[order]
             validated_on = Rows(
                 standardiser.apply(ChosenRows(dataset.rows, validation)), dataset.labels[validation]
             )
@@ -444,7 +504,7 @@ def prepare(
         data_digest=dataset.digest,
         split_digest=split.digest,
         notices=dataset.notices + tuple(_notices(dataset, labels, val_labels, standardiser)),
-        folds=None if folds is None else folds[order],
+        folds=None if split.folds is None else split.folds[order],
     )
 
 
@@ -492,25 +552,18 @@ def choose_data(
     *,
     val_size: int | None,
     split_seed: int,
+    folds: int | None = None,
     normalise: str = NORMALISATIONS[0],
     mirrored: bool = False,
-    folds: int = 0,
 ) -> tuple[DataConfig, Prepared]:
-    """Load, split and standardise; return the record of the choice and the rows.
+    """Load, split (see `split_rows`) and standardise; return the record of the choice and the rows.
 
-    With `folds` all rows are parted into them, and all validate. Files are recorded so that they
-    are found again from any folder; `mirrored` rows are for panels, see `sweep.data.prepare`.
+    Files are recorded so that they are found again from any folder; `mirrored` rows are for panels,
+    see `sweep.data.prepare`.
     """
     dataset = source.development()
-    if folds:
-        numbers, every = stratified_folds(dataset, folds, split_seed), np.arange(len(dataset.rows))
-        data = prepare(
-            dataset, Split(every, every), normalise=normalise, mirrored=mirrored, folds=numbers
-        )
-        data = replace(data, split_digest=sha256_of(_little_endian(numbers)))
-    else:
-        split = split_rows(source, dataset, val_size=val_size, split_seed=split_seed)
-        data = prepare(dataset, split, normalise=normalise, mirrored=mirrored)
+    split = split_rows(source, dataset, val_size=val_size, folds=folds, split_seed=split_seed)
+    data = prepare(dataset, split, normalise=normalise, mirrored=mirrored)
     files = source.files and source.files.at(lambda path: str(Path(path).expanduser().resolve()))
     choice = DataConfig(
         source=source.name if files is None else files.data,
@@ -521,7 +574,7 @@ def choose_data(
         data_digest=data.data_digest,
         split_digest=data.split_digest,
         parts={} if files is None else files.parts(),
-        folds=folds,
+        folds=0 if split.folds is None else int(split.folds.max()) + 1,
         normalise=normalise,
     )
     return choice, data
@@ -576,14 +629,7 @@ def reopen_data(choice: DataConfig, source: Source) -> Prepared:
         They, or their split, are no longer the recorded ones.
 
     """
-    again, data = choose_data(
-        source,
-        val_size=choice.val_size,
-        split_seed=choice.split_seed,
-        normalise=choice.normalise,
-        mirrored=True,
-        folds=choice.folds,
-    )
+    again, data = choose_data(source, **choice.split, normalise=choice.normalise, mirrored=True)
     where = source.name if source.folder is None else source.location
     for name in ("data_digest", "split_digest"):
         old, new = getattr(choice, name), getattr(again, name)
@@ -598,10 +644,7 @@ def reopen_data(choice: DataConfig, source: Source) -> Prepared:
 def all_development_rows(choice: DataConfig, source: Source) -> Prepared:
     """Return a study's training and validation rows as training rows, standardised by them all."""
     dataset = source.development()
-    every = np.arange(len(dataset.rows))
-    if choice.folds:
-        return prepare(dataset, Split(every, every), normalise=choice.normalise, mirrored=True)
-    split = split_rows(source, dataset, val_size=choice.val_size, split_seed=choice.split_seed)
+    every, split = np.arange(len(dataset.rows)), split_rows(source, dataset, **choice.split)
     return prepare(dataset, Split(every, split.val), normalise=choice.normalise, mirrored=True)
 
 

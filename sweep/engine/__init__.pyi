@@ -1,3 +1,4 @@
+from .folds import mean_result as mean_result
 from .local import LocalEngine as LocalEngine
 from .local import available_cores as available_cores
 from .protocol import Engine as Engine

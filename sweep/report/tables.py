@@ -115,6 +115,8 @@ def _in_search(study: StudyFacts) -> Step:
         if study.measure.is_share:
             rows = study.config.data.val_size
             detail += f"; {_interval(Share.of(round(study.search * rows), rows), 'validation row')}"
+            if study.config.data.folds:
+                detail += f" in {study.config.data.folds} folds"
     return Step(SEARCH, value, known=True, detail=detail)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sweep.config import trial_seed
 from sweep.curves import point
+from sweep.engine import mean_result
 from sweep.environment import BLAS_THREADS
 from sweep.errors import SweepError
 from sweep.search.halving import first_rung
@@ -16,7 +20,7 @@ from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES
 from sweep_model.preprocessing import MirrorRows
 from sweep_model.reference import train
-from sweep_model.training import DivergedError, Training
+from sweep_model.training import DivergedError, Rows, Training
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
 def train_trial(
     data: Prepared, hyperparameters: Hyperparameters, *, loss: str, epochs: int, seed: int
 ) -> Iterator[EpochResult]:
-    """Train one trial by itself, with the reference trainer, epoch by epoch.
+    """Train one trial by itself, with the reference trainer, epoch by epoch; of folds the mean.
 
     It comes out the same every time; panels agree with it within float32 rounding.
 
@@ -50,21 +54,33 @@ def train_trial(
     if isinstance(data.training, MirrorRows):
         raise ValueError("rows must be in pixel order: prepare(..., mirrored=False)")  # noqa: TRY004 - the value is wrong
     training = Training(hyperparameters=hyperparameters, epochs=epochs, seed=seed)
+    rows, parts = data.training, [(training, data.training, data.validation)]
+    if (folds := data.folds) is not None:
+        held_out = [folds == fold for fold in range(folds.max() + 1)]
+        parts = [
+            (
+                replace(training, row_weights=np.where(held, 0.0, 1.0)),
+                Rows(rows.rows[~held], rows.labels[~held]),
+                Rows(rows.rows[held], rows.labels[held]),
+            )
+            for held in held_out
+        ]
+    runs = [
+        train(
+            rows,
+            {"train": shown, "val": validation},
+            one,
+            loss=LOSSES[loss],
+            classes=len(data.class_names),
+            image_shape=data.image_shape,
+        )
+        for one, shown, validation in parts
+    ]
     controller = ThreadpoolController()
-    results = train(
-        data.training,
-        {"train": data.training, "val": data.validation},
-        training,
-        loss=LOSSES[loss],
-        classes=len(data.class_names),
-        image_shape=data.image_shape,
-    )
-    while True:
+    for _ in range(epochs):
         with controller.limit(limits=BLAS_THREADS, user_api="blas"):
-            epoch = next(results, None)
-        if epoch is None:
-            return
-        yield epoch[0]
+            results = [next(run)[0] for run in runs]
+        yield results[0] if folds is None else mean_result(results)
 
 
 class Objective:
@@ -75,7 +91,7 @@ class Objective:
     Parameters
     ----------
     data
-        Training and validation rows, see `sweep.data.dataset`.
+        Training and validation rows, see `sweep.load_data`; of folds the mean is returned.
     loss
         `softmax` or `bce`.
     epochs

@@ -89,10 +89,11 @@ def test_what_is_asked_for_becomes_a_config_and_rows(plan, folder):
 
 def test_slots_suit_the_trials_and_lanes_the_slots_unless_slots_are_given(plan):
     for trials in (6, 50, 400):
-        config = plan(trials=trials).config
-        assert config.slots == default_slots(trials)
-        assert config.lanes == default_lanes(3, config.slots)
-    config = plan(trials=6, slots=60).config
+        for split, trainings in (({"val_size": 12}, 1), ({}, 5)):
+            config = plan(trials=trials, **split).config
+            assert config.slots == default_slots(trials)
+            assert config.lanes == default_lanes(3, config.slots * trainings)
+    config = plan(trials=6, slots=60, val_size=12).config
     assert (config.slots, config.lanes) == (60, 8)
 
 
@@ -164,7 +165,7 @@ def test_without_images_nothing_is_flipped_and_the_user_is_told(plan):
     planned = plan(data="features.npz")
     unflipped = Choices(name="flip_probability", values=(0.0,))
     assert planned.config.space.axes["flip_probability"] == unflipped
-    (notice,) = planned.notices
+    _, notice = planned.notices
     assert "no image shape" in notice
     assert not any("no image shape" in notice for notice in plan().notices)
     for flips in ([0.2], "0:0.4", "0,0.5"):

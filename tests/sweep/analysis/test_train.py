@@ -12,7 +12,7 @@ from sweep.search.lock import InterruptedStudyError
 def chosen(tiny_npz):
     """Return the config of the tiny data and its rows."""
     source = open_source(str(tiny_npz))
-    return choose_data(source, val_size=None, split_seed=0, mirrored=True)
+    return choose_data(source, val_size=18, split_seed=0, mirrored=True)
 
 
 @pytest.fixture

@@ -251,7 +251,7 @@ def test_data_that_are_not_the_studys_are_refused_before_anything_is_written(
 
 def test_the_data_file_may_lie_elsewhere_under_another_name(changed, elsewhere, tiny_npz):
     source = open_source(str(tiny_npz), None)
-    found, _ = choose_data(source, val_size=None, split_seed=0, mirrored=True)
+    found, _ = choose_data(source, val_size=18, split_seed=0, mirrored=True)
     names = ("val_size", "data_digest", "split_digest")
     content = changed(*((["config", "data", name], getattr(found, name)) for name in names))
     mine = elsewhere.root / "mine.npz"
@@ -282,7 +282,7 @@ class Stop:
 def test_an_imported_study_goes_on_to_the_same_bits(elsewhere, tiny_npz, tmp_path, search):
     choice, data = choose_data(
         open_source(str(tiny_npz), None),
-        val_size=None,
+        val_size=18,
         split_seed=0,
         mirrored=True,
     )

@@ -60,6 +60,7 @@ def test_json_has_the_same_facts_under_stable_keys(invoke):
         "official": None,
         "official_note": "your own file",
         "rows": {"training": 2, "validation": 2, "test": 0},
+        "folds": 0,
         "features": 4,
         "dtype": "float64",
         "image_shape": None,
@@ -70,6 +71,8 @@ def test_json_has_the_same_facts_under_stable_keys(invoke):
     }
     assert list(digests) == ["data", "split", "test"]
     assert (digests["test"], result.stderr) == (None, "")
+    shown = invoke("data", "info", "mine.npz").stdout
+    assert "rows         4 in 2 folds, 0 test\n" in shown
     shown = invoke("data", "info", "mine.npz", "--val-size", "2").stdout
     assert "image        none: nothing to flip or draw\n" in shown
     assert "test digest  none: there are no test rows\n" in shown
@@ -88,14 +91,14 @@ def test_test_rows_of_an_unknown_class_are_told_with_what_the_file_holds(invoke)
     np.savez("late.npz", X=rows, y=labels, X_test=rows, y_test=labels + 1)
     result = invoke("data", "info", "late.npz")
     assert result.exit_code == 0
-    assert "24 training, 6 validation, unusable test rows\n" in result.stdout
+    assert "rows         30 in 5 folds, unusable test rows\n" in result.stdout
     assert "test digest  none: late.npz: y_test: labels must be such as y has" in result.stdout
 
 
 def test_info_takes_what_goes_with_a_file(invoke):
     np.save("x.npy", np.eye(30))
     np.save("y.npy", np.arange(30) % 3)
-    shown = invoke("data", "info", "x.npy", "--labels", "y.npy").stdout
+    shown = invoke("data", "info", "x.npy", "--labels", "y.npy", "--val-size", 6).stdout
     assert "taken for    an array in an .npy file\n" in shown
     assert "features     30 float64, 6 of them constant in the training rows\n" in shown
     assert "classes      3: 0 (10), 1 (10), 2 (10)\n" in shown

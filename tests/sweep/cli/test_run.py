@@ -74,7 +74,8 @@ def test_a_run_says_how_each_trial_ended_what_is_best_how_sure_and_what_next(
 ):
     done = invoke("run", "--data", tiny_npz, "--trials", "2", "--epochs", "2", "--pruner", "none")
     assert done.exit_code == 0, done.output
-    notice, *progress = done.stderr.splitlines()
+    folds, notice, *progress = done.stderr.splitlines()
+    assert folds.startswith("5 folds, as there are at most 5,000 rows (--val-size N: one split): ")
     assert "tiny has no image shape" in notice
     assert len(progress) == 2
     for count, line in enumerate(progress, start=1):
@@ -87,7 +88,7 @@ def test_a_run_says_how_each_trial_ended_what_is_best_how_sure_and_what_next(
         r"study tiny-softmax: 2 of 2 trials finished \(2 complete, 0 pruned, 0 failed\)",
         r"best: trial [01], validation accuracy \d+\.\d % \[\d+\.\d, \d+\.\d\]",
         r"      l2 .*, flip_probability 0",
-        r"sure: 95 % interval on 18 rows; optimistic: the best of 2",
+        r"sure: 95 % interval on 90 rows in 5 folds; optimistic: the best of 2",
         r"also: balanced accuracy \d+\.\d % \[.*\]",
         r"      macro F1 \d+\.\d % \[.*\]",
         r"      log loss \d\.\d+ \[.*\]",
@@ -137,7 +138,7 @@ def test_trials_that_all_diverge_end_the_study_with_the_reason(in_workspace, tin
     sets = [word for setting in hot for word in ("--set", setting)]
     done = invoke("run", "--data", tiny_npz, "--epochs", "9", *sets)
     assert (done.exit_code, done.stdout) == (1, "")
-    _, *trials, error = done.stderr.splitlines()
+    _, _, *trials, error = done.stderr.splitlines()
     assert len(trials) >= 10
     assert re.match(r"trial 0 failed: after \d of 9 epochs; diverged in epoch \d: the ", trials[0])
     assert "sweep: error: study 'tiny-softmax': 10 trials in a row failed" in error

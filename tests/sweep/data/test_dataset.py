@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import normalize
 
+from sweep.config import FEW_ROWS, USUAL_FOLDS
 from sweep.data import (
     LAYOUTS,
     DataChangedError,
@@ -18,6 +19,7 @@ from sweep.data import (
     auto_notice,
     cache_folder,
     choose_data,
+    folds_notice,
     open_source,
     prepare,
     reopen_data,
@@ -204,6 +206,29 @@ def test_a_default_that_rows_and_classes_do_not_allow_gives_way_to_the_nearest()
     for shots in (2, 4, 8):  # a fifth of the rows may be fewer than the classes
         few = labelled(np.repeat(np.arange(10), shots), classes=10)
         assert len(split_rows(source("stratified", 2 * shots), few).val) == max(10, 2 * shots)
+
+
+def test_few_rows_that_bring_no_split_have_five_folds_unless_one_is_asked_for():
+    def parted(kind, labels, **options):
+        split = split_rows(source(kind), labelled(labels), **{"folds": None, **options})
+        assert split.folds is None or np.array_equal(split.train, split.val)
+        return 0 if split.folds is None else len(np.unique(split.folds))
+
+    many = np.arange(FEW_ROWS) % 3
+    assert (USUAL_FOLDS, parted("stratified", many), parted("stratified", TINY.labels)) == (5, 5, 5)
+    for kind, labels, options in (
+        ("stratified", np.append(many, 0), {}),
+        ("stratified", TINY.labels, {"val_size": 9}),
+        ("stratified", TINY.labels, {"folds": 0}),
+        ("last", TINY.labels, {}),
+        ("given", TINY.labels, {}),
+    ):
+        assert parted(kind, labels, **options) == 0
+    assert parted("given", TINY.labels, folds=4) == 4
+    for least in (2, 3, 4):  # no fold is without a class
+        assert parted("stratified", [0] * least + [1] * 9) == least
+    with pytest.raises(SweepError, match="a class needs two rows to be split"):
+        parted("stratified", [0] + [1] * 9)
 
 
 def test_a_number_out_of_range_is_refused_with_the_range():
@@ -426,6 +451,22 @@ def test_the_choice_says_what_was_taken(file):
     assert (choice.val_size, choice.split_seed, len(data.validation.labels)) == (15, 3, 15)
     assert (choice.data_digest, choice.split_digest) == (data.data_digest, data.split_digest)
     assert choice.split_digest != choose("tiny.npz")[0].split_digest
+
+
+@pytest.mark.usefixtures("file")
+def test_folds_are_recorded_and_found_again():
+    choice, data = choose("tiny.npz")
+    assert (choice.folds, choice.val_size, len(data.folds)) == (5, 60, 60)
+    assert choice.split_digest != choose("tiny.npz", split_seed=1)[0].split_digest
+    again = reopened(choice)
+    assert np.array_equal(again.folds, data.folds)
+    assert choose("tiny.npz", folds=5)[0] == choice
+    one, _ = choose("tiny.npz", val_size=12)
+    assert (one.folds, reopened(one).folds) == (0, None)
+    (said,) = folds_notice(choice, usual=True)
+    assert "5 folds, as there are at most 5,000 rows (--val-size N: one split)" in said
+    assert "--val-size" not in folds_notice(choice, usual=False)[0]
+    assert folds_notice(one, usual=True) == []
 
 
 @pytest.mark.usefixtures("file")

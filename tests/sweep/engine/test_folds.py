@@ -10,6 +10,7 @@ from sweep.data import Dataset, Split, prepare
 from sweep.data.dataset import SAMPLE, stratified_folds, stratified_sample
 from sweep.engine import open_engine
 from sweep.errors import SweepError
+from sweep.search.objective import train_trial
 from sweep.timings import Timings
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES
@@ -38,7 +39,7 @@ def folded(dataset, *, mirrored):
     """All rows in three folds, for panels or for the reference trainer."""
     every = np.arange(len(LABELS))
     numbers = stratified_folds(dataset, FOLDS, 5)
-    return prepare(dataset, Split(every, every), mirrored=mirrored, folds=numbers)
+    return prepare(dataset, Split(every, every, numbers), mirrored=mirrored)
 
 
 @pytest.fixture
@@ -126,6 +127,24 @@ def test_a_trial_is_the_mean_of_what_the_reference_trains_without_each_fold(data
     basis = folded(dataset, mirrored=True).training.basis
     for weights, (_, own, *_) in zip(state.weights, outcomes, strict=True):
         np.testing.assert_allclose(basis.turn_back(weights), own, rtol=1e-3, atol=1e-5)
+
+
+def test_a_trial_of_optunas_own_loop_has_the_same_folds(dataset, engine):
+    one = training()
+    data, setting = folded(dataset, mirrored=False), one.hyperparameters
+    theirs = list(train_trial(data, setting, loss="softmax", epochs=3, seed=one.seed))
+    with engine() as folds:
+        folds.start(0, one)
+        for expected in theirs:
+            found = folds.run_pass()[0]
+            for name in ("train", "val"):
+                for quantity in ("loss", "cost", "accuracy"):
+                    value = getattr(found.evaluations[name], quantity)
+                    assert value == pytest.approx(
+                        getattr(expected.evaluations[name], quantity), rel=1e-4
+                    )
+            spread = expected.evaluations["val"].further["loss_sd"]
+            assert found.evaluations["val"].further["loss_sd"] == pytest.approx(spread, rel=1e-3)
 
 
 def test_a_restored_trial_goes_on_to_the_same_bits(engine):
