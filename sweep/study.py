@@ -386,16 +386,23 @@ class Study:
             self.sync(progress=progress)
         return open_test_rows(self.record, trial, source, self.tracker, refit=refit)[0]
 
-    def predict(self, file: AnyPath, out: AnyPath) -> int:
+    def predict(self, file: AnyPath | DataFiles, out: AnyPath) -> int:
         """Write label and probabilities of each row of a file; return how many rows there are.
 
-        `file` is a .npy of rows as they were given, not standardised, or an .npz with them as `X`;
-        `out` a .csv or an .npz. The model is that of `classifier`.
+        `file` is one that `run` takes, of rows as they were given, not standardised; labels in it
+        are ignored. What `DataFiles` does not say, `label` and `names`, is as in the study's own
+        file. `out` is a .csv or an .npz. The model is that of `classifier`.
         """
-        from sweep.analysis import check_out, read_rows, write_predictions
+        from sweep.analysis import check_out, write_predictions
+        from sweep.config import DataFiles
+        from sweep.data import read_features
 
         check_out(Path(out))
-        rows = read_rows(Path(file))
+        files = file if isinstance(file, DataFiles) else DataFiles(str(file))
+        own = self.config.data.files or files
+        rows = read_features(
+            DataFiles(files.data, label=files.label or own.label, names=files.names or own.names)
+        )
         write_predictions(self.classifier(), rows, Path(out))
         return len(rows)
 

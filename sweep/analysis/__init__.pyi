@@ -23,7 +23,6 @@ from .importance import importances as importances
 from .plan import Plan as Plan
 from .plan import plan_study as plan_study
 from .predict import check_out as check_out
-from .predict import read_rows as read_rows
 from .predict import write_predictions as write_predictions
 from .refit import refit as refit
 from .reproduce import Verdict as Verdict

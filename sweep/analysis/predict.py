@@ -19,37 +19,8 @@ if TYPE_CHECKING:
     from sweep_model.classifier import LinearClassifier
 
 SUFFIXES = (".csv", ".npz")
-
-
-def read_rows(path: Path) -> npt.NDArray[Any]:
-    """Return the rows of a .npy file, or X of an .npz: (n, d), images as a study takes them.
-
-    Raises
-    ------
-    SweepError
-        It cannot be read, or holds no such array.
-
-    """
-    rows: npt.NDArray[Any]
-    try:
-        read = np.load(path, allow_pickle=False)
-        if isinstance(read, np.ndarray):
-            rows = read
-        else:
-            with read:
-                rows = read["X"]
-    except FileNotFoundError as error:
-        raise SweepError(f"{path}: there is no such file; name one with rows") from error
-    except KeyError as error:
-        raise SweepError(f"{path}: must hold X; np.savez(FILE, X=features) writes it") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise SweepError(
-            f"{path}: is no .npy or .npz file of numbers: {str(error).splitlines()[0]:.200}; "
-            "np.savez(FILE, X=features) writes one"
-        ) from error
-    if rows.ndim == 4:  # noqa: PLR2004 - (n, height, width, channels)
-        rows = rows.transpose(0, 3, 1, 2)
-    return rows.reshape(len(rows), -1) if rows.ndim > 1 else rows
+BLOCK = 1 << 16
+"""Rows that are standardised at a time."""
 
 
 def check_out(out: Path) -> None:
@@ -71,10 +42,10 @@ def write_predictions(classifier: LinearClassifier, rows: npt.NDArray[Any], out:
 
     """
     try:
-        probabilities = classifier.probabilities(rows)
+        blocks = [classifier.probabilities(rows[i : i + BLOCK]) for i in range(0, len(rows), BLOCK)]
     except ValueError as error:
         raise SweepError(f"the model does not take these rows: {error}") from error
-    names = np.array(classifier.class_names)
+    probabilities, names = np.concatenate(blocks), np.array(classifier.class_names)
     labels, buffer = names[probabilities.argmax(axis=1)], io.BytesIO()
     if out.suffix.lower() == ".npz":
         np.savez(buffer, labels=labels, probabilities=probabilities, class_names=names)

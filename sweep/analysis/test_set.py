@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sweep.analysis.runs import refit_key, run_key
 from sweep.analysis.selection import fetch_classifier
 from sweep.search import TEST_OPENINGS, metric_name, record_lock
-from sweep.statistics import accuracy_interval
-from sweep_model.metrics import accuracy, per_class_accuracy
+from sweep.statistics import Estimate, estimates
+from sweep_model.metrics import per_class_accuracy
 
 if TYPE_CHECKING:
     from sweep.data import Source
@@ -21,24 +21,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeldOutResult:
-    """The accuracy on the test rows, as fractions, with Wilson's 95 % interval."""
+    """What the test rows say.
+
+    Attributes
+    ----------
+    accuracy : the fraction of them that is predicted rightly, with Wilson's 95 % interval.
+    per_class : the same of each class that has rows.
+    further : other metrics by name, with 95 % intervals, see `sweep.statistics.estimates`.
+    """
 
     accuracy: float
     low: float
     high: float
     rows: int
     per_class: dict[str, float]
+    further: dict[str, Estimate] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self)
+        return vars(self) | {"further": {n: each._asdict() for n, each in self.further.items()}}
 
     def metrics(self) -> dict[str, float]:
         """Return it as MLflow is to know it."""
+        every = {"accuracy": Estimate(self.accuracy, self.low, self.high), **self.further}
         return {
-            "test/accuracy": self.accuracy,
-            "test/accuracy_low": self.low,
-            "test/accuracy_high": self.high,
+            **{
+                name: value
+                for metric, each in every.items()
+                for name, value in each.metrics(f"test/{metric}").items()
+            },
             **{
                 f"test_accuracy_of/{metric_name(name)}": share
                 for name, share in self.per_class.items()
@@ -49,15 +60,16 @@ class HeldOutResult:
 def evaluate_on_test_rows(classifier: LinearClassifier, source: Source) -> HeldOutResult:
     """Open the test rows and evaluate a classifier on them."""
     rows = source.test()
-    predicted = classifier.predict(rows.rows)
-    share = accuracy(predicted, rows.labels)
-    low, high = accuracy_interval(share, len(rows.labels))
-    shares = per_class_accuracy(predicted, rows.labels, len(classifier.class_names))
+    scores = classifier.scores(rows.rows)
+    found = estimates([scores], rows.labels, classifier.loss)
+    accuracy = found.pop("accuracy")
+    shares = per_class_accuracy(scores.argmax(axis=1), rows.labels, scores.shape[1])
     return HeldOutResult(
-        accuracy=share,
-        low=low,
-        high=high,
+        accuracy=accuracy.value,
+        low=accuracy.low,
+        high=accuracy.high,
         rows=len(rows.labels),
+        further=found,
         per_class={
             name: float(value)
             for name, value in zip(classifier.class_names, shares, strict=True)

@@ -206,6 +206,14 @@ class TrialModel(_Model):
         return TrialRecord(**self.model_dump() | {"params": params, "status": Status(self.status)})
 
 
+class EstimateModel(_Model):
+    """A metric and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
 class ResultModel(_Model):
     """What the test rows said."""
 
@@ -214,6 +222,7 @@ class ResultModel(_Model):
     high: Share
     rows: Rows
     per_class: Annotated[dict[Name, Share], Field(max_length=MAX_EPOCHS)]
+    further: Annotated[dict[Word, EstimateModel], Field(max_length=20)] = {}
 
 
 class OpeningModel(_Model):

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sweep.cli.inspect import held_out_lines
 from sweep.cli.options import (
     FiniteFloat,
     json_option,
+    label_option,
+    map_option,
     open_in_folder,
     ray_option,
     rows_options,
     study_argument,
     tracking_option,
 )
+from sweep.config import DataFiles
 from sweep.errors import CheckFailedError
 from sweep.formatting import fixed
 from sweep.terminal import print_table, say, tied_mark
@@ -226,7 +230,7 @@ def test(study_name: str, *, refit: bool, as_json: bool, **where: Any) -> None:
     """Open the test rows: evaluate the selected trial of STUDY on them, and count it.
 
     The search never sees these rows. The more often they are looked at, the less they tell: the
-    study counts how often.
+    study counts how often. Every metric of validation rows is told of them, with 95 % intervals.
     """
     from sweep.analysis import grounds
     from sweep.search import TEST_OPENINGS
@@ -245,6 +249,8 @@ def test(study_name: str, *, refit: bool, as_json: bool, **where: Any) -> None:
         f"{study.name} trial {trial.number} ({grounds(study.record)}{again}): test accuracy "
         f"{accuracy} (95 % interval, {result.rows:,} rows)"
     )
+    for line in held_out_lines(result):
+        click.echo(line)
     times = "once" if openings == 1 else f"{openings} times"
     click.echo(f"The test rows have been opened {times} for this study.")
     if refit:
@@ -253,21 +259,34 @@ def test(study_name: str, *, refit: bool, as_json: bool, **where: Any) -> None:
 
 @click.command()
 @study_argument
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     help="A .csv, or an .npz with labels, probabilities and class_names.",
 )
+@label_option
+@map_option
 @tracking_option
-def predict(study_name: str, file: Path, *, out: Path, tracking_uri: str | None) -> None:
+def predict(
+    study_name: str,
+    file: Path,
+    *,
+    out: Path,
+    label: str | None,
+    names: dict[str, str],
+    tracking_uri: str | None,
+) -> None:
     """Write the label and the probabilities of each row of FILE, from the champion of STUDY.
 
-    FILE is a .npy of rows as they were given to the study, or an .npz with them as X. The
-    champion is the model of the selected trial, or what `sweep test --refit` made of it.
+    FILE is of any kind that `sweep run` takes, with rows as they were given to the study; a table
+    has the columns of features in the same order. Labels in it are ignored: the column --label, by
+    default the study's own, is no feature. The champion is the model of the selected trial, or what
+    `sweep test --refit` made of it.
     """
-    rows = open_in_folder(study_name, tracking_uri=tracking_uri).predict(file, out)
+    files = DataFiles(str(file), label=label, names=names)
+    rows = open_in_folder(study_name, tracking_uri=tracking_uri).predict(files, out)
     click.echo(f"{out}: labels and probabilities of {rows:,} rows")
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from sweep.analysis import HeldOutResult
     from sweep.config import StudyConfig
     from sweep.search import Course, StudyRecord, TrialRecord
 
@@ -433,13 +434,25 @@ def best_lines(study: StudyRecord, trial: TrialRecord) -> list[str]:
         sure = f"{grounds(study)}: mean and standard error; {searched} in the search"
     setting = ", ".join(f"{name} {value:.4g}" for name, value in trial.params.items())
     lines = [f"best: trial {trial.number}, {value}", f"      {setting}", f"sure: {sure}"]
-    others = [
-        f"{NOUNS[metric].replace('validation ', '')} {_with_interval(trial, metric)}"
+    others = {
+        metric: _with_interval(trial, metric)
         for metric in NOUNS
         if metric not in ("val/accuracy", study.config.metric) and _at_end(metric) in trial.metrics
-    ]
-    starts = ["also: ", *["      "] * len(others)]
-    return [*lines, *(f"{start}{other}" for start, other in zip(starts, others, strict=False))]
+    }
+    return [*lines, *also_lines(others)]
+
+
+def also_lines(values: Mapping[str, str]) -> list[str]:
+    """Return further values in lines, by the names of validation metrics."""
+    starts = ["also: ", *["      "] * len(values)]
+    named = (f"{NOUNS[name].replace('validation ', '')} {text}" for name, text in values.items())
+    return [f"{start}{line}" for start, line in zip(starts, named, strict=False)]
+
+
+def held_out_lines(result: HeldOutResult) -> list[str]:
+    """Return the further metrics of the test rows in lines."""
+    further = {f"val/{name}": each for name, each in result.further.items()}
+    return also_lines({name: _in_words(name, *further[name]) for name in NOUNS if name in further})
 
 
 def _at_end(metric: str) -> str:
@@ -452,11 +465,15 @@ def _at_end(metric: str) -> str:
 def _with_interval(trial: TrialRecord, metric: str) -> str:
     """Return e.g. `95.9 % [93.0, 98.1]`, a loss in nats."""
     name, value = _at_end(metric), trial.last(metric)
-    ends = trial.metrics.get(f"{name}_low"), trial.metrics.get(f"{name}_high")
     value = trial.metrics.get(name, math.nan) if math.isnan(value) else value
+    ends = trial.metrics.get(f"{name}_low"), trial.metrics.get(f"{name}_high")
+    return _in_words(metric, value, *ends)
+
+
+def _in_words(metric: str, value: float, low: float | None, high: float | None) -> str:
     if metric.endswith("loss"):
-        return fixed(value) + ("" if ends[0] is None else f" [{fixed(ends[0])}, {fixed(ends[1])}]")
-    return percent(value, unit=" %") + ("" if ends[0] is None else f" {between(*ends)}")
+        return fixed(value) + ("" if low is None else f" [{fixed(low)}, {fixed(high)}]")
+    return percent(value, unit=" %") + ("" if low is None else f" {between(low, high)}")
 
 
 def next_command(study: StudyRecord) -> str:

@@ -96,18 +96,22 @@ data_file_option = click.option(
     show_default="where it was",
     help="Where the study's own data file lies now; its digest is checked.",
 )
+label_option = click.option(
+    "--label", metavar="COLUMN", help="The column of labels, where the file is a table."
+)
+map_option = click.option(
+    "--map",
+    "names",
+    metavar="X=NAME,y=NAME",
+    callback=lambda *given: _names(given[2]),
+    help=f"What the file calls the arrays {', '.join(ARRAY_NAMES)}.",
+)
 FILE_OPTIONS = (
     click.option(
         "--labels", metavar="FILE", help="The labels, an .npy file, where DATA is features alone."
     ),
-    click.option("--label", metavar="COLUMN", help="The column of labels, where DATA is a table."),
-    click.option(
-        "--map",
-        "names",
-        metavar="X=NAME,y=NAME",
-        callback=lambda *given: _names(given[2]),
-        help=f"What DATA calls the arrays {', '.join(ARRAY_NAMES)}.",
-    ),
+    label_option,
+    map_option,
     click.option("--val", metavar="FILE", help="Validation rows, in a file of their own."),
     click.option("--val-labels", metavar="FILE", help="Their labels, an .npy file."),
     click.option("--test-labels", metavar="FILE", help="The labels of --test, an .npy file."),

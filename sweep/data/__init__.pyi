@@ -19,3 +19,4 @@ from .dataset import prepare as prepare
 from .dataset import reopen_data as reopen_data
 from .dataset import reopen_source as reopen_source
 from .dataset import split_rows as split_rows
+from .files import read_features as read_features

@@ -224,20 +224,15 @@ class Features:
     ) -> Dataset:
         arrays = {name: self.arrays[name] for name in parts if name in self.arrays}
         first = arrays[parts[0]]
-        held, stored = _held(first.dtype), first.dtype
         check_memory(
             self._file,
             sum(array.shape[0] for array in arrays.values()),
             math.prod(first.shape[1:]),
-            bytes_each=held.itemsize * len(arrays) + (0 if held == stored else stored.itemsize),
+            bytes_each=_bytes_each(first.dtype, len(arrays)),
         )
-        shape = _image_shape(self.arrays["X"].shape)
         rows = []
         for name, array in arrays.items():
-            given = array.read()
-            if shape is not None and given.ndim == 4:  # noqa: PLR2004 - (n, h, w, c)
-                given = given.transpose(0, 3, 1, 2)
-            given = given.reshape(len(given), -1)
+            given = _flattened(array)
             rows.append(finite_features(given, array.where))
             merged = _merged(given, rows[-1])
             if merged:
@@ -250,9 +245,33 @@ class Features:
             rows=rows[0] if len(rows) == 1 else np.concatenate(rows),
             labels=labels,
             class_names=class_names,
-            image_shape=shape,
+            image_shape=_image_shape(self.arrays["X"].shape),
             notices=tuple(notices),
         )
+
+
+def features_of(file: str, array: Array | None, others: Sequence[str]) -> npt.NDArray[Any]:
+    """Return X of a file as a study takes it, rows (n, d); all finite."""
+    if array is None:
+        raise SweepError(f"{file}: must hold X: got {listed(others)}; --map X=NAME names it")
+    _check_features("X", array, array)
+    features, dtype = math.prod(array.shape[1:]), array.dtype
+    check_memory(file, array.shape[0], features, bytes_each=_bytes_each(dtype, 1))
+    return finite_features(_flattened(array), array.where)
+
+
+def _bytes_each(dtype: np.dtype[Any], copies: int) -> int:
+    """Return how many bytes a feature takes while so many copies are made of it."""
+    held = _held(dtype)
+    return held.itemsize * copies + (0 if held == dtype else dtype.itemsize)
+
+
+def _flattened(array: Array) -> npt.NDArray[Any]:
+    """Read features as rows (n, d), images flattened in channel, row, column order."""
+    given = array.read()
+    if given.ndim == 4 and _image_shape(given.shape) is not None:  # noqa: PLR2004 - (n, h, w, c)
+        given = given.transpose(0, 3, 1, 2)
+    return given.reshape(len(given), -1)
 
 
 def open_arrays(data: Sequence[ArrayLike] | Mapping[str, ArrayLike]) -> Features:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweep.config import ARRAY_NAMES
-from sweep.data.arrays import Array, Features, check_arrays, ignored
+from sweep.data.arrays import Array, Features, check_arrays, features_of, ignored
 from sweep.data.dataset import listed
 from sweep.data.numpy_files import open_folder, open_npy, open_npz
 from sweep.data.safetensors import open_safetensors
@@ -16,6 +17,8 @@ from sweep.errors import SweepError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy.typing as npt
 
     from sweep.config import DataFiles
 
@@ -77,7 +80,25 @@ def open_files(files: DataFiles) -> Features:
     return Features(arrays=arrays, kind=main.kind, files=files, notices=main.notices)
 
 
-def _open(named: str, labels: str | None, files: DataFiles) -> _Opened:
+def read_features(files: DataFiles) -> npt.NDArray[Any]:
+    """Return the features of a file as a study takes them, rows (n, d); labels are ignored.
+
+    The column of a table that is called `label` is no feature. `names` may say what X is called;
+    a file without such an array has it as X.
+
+    Raises
+    ------
+    SweepError
+        The file cannot be read, or its features are refused.
+
+    """
+    opened = _open(files.data, None, files, labelled=False)
+    if "X" not in opened.arrays and files.names:
+        opened = _open(files.data, None, replace(files, names={}), labelled=False)
+    return features_of(files.data, opened.arrays.get("X"), [*opened.others, *opened.arrays])
+
+
+def _open(named: str, labels: str | None, files: DataFiles, *, labelled: bool = True) -> _Opened:
     path = Path(named).expanduser()
     is_folder = bool(named) and os.path.isdir(path)  # noqa: PTH112 - False where the name is none
     suffix = "" if is_folder else f".{path.name.rpartition('.')[2].lower()}"
@@ -86,11 +107,13 @@ def _open(named: str, labels: str | None, files: DataFiles) -> _Opened:
     if suffix not in (*NAMED, *TABLES, ".npy"):
         raise SweepError(f"{RULE}: got {named!r}; np.savez(FILE, X=features, y=labels) writes one")
     if suffix in TABLES:
-        opened = _table(path, suffix, files)
+        opened = _table(path, suffix, files, labelled=labelled)
     elif suffix == ".npy":
         opened = _Opened({"X": open_npy(path, "X")}, "an array in an .npy file", ())
     else:
         opened = _named(path, suffix, files.names)
+    if not labelled:
+        return opened
     if suffix not in TABLES and files.label is not None:
         raise SweepError(
             f"{path}: --label names a column of a table: got --label {files.label}; "
@@ -105,8 +128,8 @@ def _open(named: str, labels: str | None, files: DataFiles) -> _Opened:
     return opened._replace(arrays=opened.arrays | {"y": open_npy(Path(labels).expanduser(), "y")})
 
 
-def _table(path: Path, suffix: str, files: DataFiles) -> _Opened:
-    arrays, others = open_table(path, files.label)
+def _table(path: Path, suffix: str, files: DataFiles, *, labelled: bool) -> _Opened:
+    arrays, others = open_table(path, files.label, labelled=labelled)
     rows, features = arrays["X"].shape
     kind = f"a {suffix} table of {rows:,} rows: labels in {files.label!r}, {features:,} features"
     left = (f"{path}: left out, as they are no numbers: {listed(others)}.",) if others else ()

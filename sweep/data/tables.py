@@ -38,15 +38,18 @@ class _Table:
     batches: Batches
 
 
-def open_table(path: Path, label: str | None) -> tuple[dict[str, Array], list[str]]:
+def open_table(
+    path: Path, label: str | None, *, labelled: bool = True
+) -> tuple[dict[str, Array], list[str]]:
     """Return X and y of a table, and the names of the columns that are left out.
 
-    The features are all columns of numbers, or the one column of lists of numbers.
+    The features are all columns of numbers, or the one column of lists of numbers, but for the
+    label. Unless it must be `labelled` there is no y, and there need be no such column.
     """
     check_file(path, f"name a {path.suffix} file inside it")
     with _damaged(path):
         table = (_csv if path.suffix.lower() == ".csv" else _parquet)(path)
-        return _arrays(table, label)
+        return _arrays(table, label, labelled=labelled)
 
 
 def _parquet(path: Path) -> _Table:
@@ -78,14 +81,16 @@ def _csv(path: Path) -> _Table:
     return _Table(path, table.schema, len(table), batches)
 
 
-def _arrays(table: _Table, label: str | None) -> tuple[dict[str, Array], list[str]]:
+def _arrays(
+    table: _Table, label: str | None, *, labelled: bool
+) -> tuple[dict[str, Array], list[str]]:
     from pyarrow import types
 
     path, names = table.path, table.schema.names
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise SweepError(f"{path}: has two columns {twice!r:.80}; rename one of them")
-    if label is None or label not in names:
+    if labelled and label not in names:
         got = "no --label" if label is None else f"--label {label}"
         raise SweepError(
             f"{path}: --label must name the column of labels: got {got}; the columns are "
@@ -107,6 +112,8 @@ def _arrays(table: _Table, label: str | None) -> tuple[dict[str, Array], list[st
     taken = lists or numbers
     others = [name for name in kinds if name not in taken]
     features = _lists(table, taken[0]) if lists else _numbers(table, taken, kinds)
+    if not labelled or label is None:
+        return {"X": features}, others
     values = _labels(table, label)
     y = Array(f"{path}: {listed([label])}", values.shape, values.dtype, lambda: values)
     return {"X": features, "y": y}, others

@@ -1,8 +1,12 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import sweep
 from sweep import open_study
 from sweep.analysis import fetch_classifier, find_refit, refit
 from sweep.data import all_development_rows, open_source
@@ -107,6 +111,57 @@ def test_predictions_are_those_of_the_classifier(study, tmp_path, tiny_npz):
             assert labels == [str(label) for label in classifier.predict(given)]
 
 
+def test_rows_to_predict_lie_in_any_file_that_a_study_is_of_and_labels_are_ignored(
+    study, tmp_path, tiny_npz
+):
+    rows, labels = np.load(tiny_npz)["X"], np.load(tiny_npz)["y"]
+    expected = study.classifier().probabilities(rows)
+    columns = {f"f{number}": rows[:, number] for number in range(4)}
+    (tmp_path / "parts").mkdir()
+    np.save(tmp_path / "parts" / "part-0.npy", rows[:50])
+    np.save(tmp_path / "parts" / "part-1.npy", rows[50:])
+    np.savez(tmp_path / "named.npz", features=rows, y=labels.astype(str))
+    header = {"X": {"dtype": "F32", "shape": rows.shape, "data_offsets": [0, rows.nbytes]}}
+    head = json.dumps(header).encode()
+    (tmp_path / "a.safetensors").write_bytes(
+        len(head).to_bytes(8, "little") + head + rows.astype("<f4").tobytes()
+    )
+    table = pd.DataFrame(columns)
+    table.assign(species=labels).to_parquet(tmp_path / "a.parquet")
+    table.assign(note="text").to_csv(tmp_path / "a.csv", index=False)
+    for name, parts in (
+        ("parts", {}),
+        ("named.npz", {"names": {"X": "features"}}),
+        ("a.safetensors", {}),
+        ("a.parquet", {"label": "species"}),
+        ("a.csv", {}),
+    ):
+        file = sweep.DataFiles(str(tmp_path / name), **parts)
+        assert study.predict(file, tmp_path / "out.npz") == 90
+        with np.load(tmp_path / "out.npz") as found:
+            np.testing.assert_allclose(found["probabilities"], expected, rtol=1e-6)
+    with pytest.raises(SweepError, match=r"must hold X: got features, y; --map X=NAME names it"):
+        study.predict(tmp_path / "named.npz", tmp_path / "out.npz")
+    with pytest.raises(SweepError, match=r"\(n, 4\), got shape \(90, 5\)"):
+        study.predict(tmp_path / "a.parquet", tmp_path / "out.npz")
+
+
+def test_the_studys_own_names_and_label_are_known(workspace, tmp_path, tiny_npz):
+    rows, labels = np.load(tiny_npz)["X"], np.load(tiny_npz)["y"]
+    table = pd.DataFrame(rows, columns=list("abcd")).assign(species=labels)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    np.savez(tmp_path / "named.npz", features=rows, y=labels)
+    for name, parts in (
+        ("rows.csv", {"label": "species"}),
+        ("named.npz", {"names": {"X": "features"}}),
+    ):
+        data = sweep.DataFiles(str(tmp_path / name), **parts)
+        options = {"trials": 1, "epochs": 1, "val_size": 18}
+        study = sweep.run(Path(name).stem, data=data, folder=workspace, **options)
+        assert study.predict(tmp_path / name, tmp_path / "out.csv") == 90
+        assert study.predict(tiny_npz, tmp_path / "out.csv") == 90
+
+
 def test_rows_that_the_model_does_not_take_get_a_line_and_leave_no_file(study, tmp_path):
     np.save(tmp_path / "wide.npy", np.zeros((3, 9)))
     np.save(tmp_path / "objects.npy", np.array([{}, 3], object))
@@ -114,10 +169,11 @@ def test_rows_that_the_model_does_not_take_get_a_line_and_leave_no_file(study, t
     (tmp_path / "torn.npz").write_bytes(b"PK")
     for name, out, says in (
         ("wide.npy", "out.csv", r"rows must be \(n, 4\), got shape \(3, 9\)"),
-        ("objects.npy", "out.csv", "no .npy or .npz file of numbers"),
+        ("objects.npy", "out.csv", "objects.npy"),
         ("nameless.npz", "out.csv", "must hold X"),
-        ("torn.npz", "out.csv", "no .npy or .npz file"),
+        ("torn.npz", "out.csv", "torn.npz"),
         ("missing.npy", "out.csv", "no such file"),
+        ("rows.txt", "out.csv", r"digits or a file: \.npz"),
         ("wide.npy", "out.txt", "must end in .csv or .npz"),
     ):
         with pytest.raises(SweepError, match=says):

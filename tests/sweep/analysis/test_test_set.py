@@ -1,7 +1,9 @@
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, top_k_accuracy_score
 
 from sweep.analysis import open_test_rows, pending_files, trial_state
 from sweep.analysis.runs import study_state
@@ -11,7 +13,7 @@ from sweep.errors import SweepError
 from sweep.search.record import TEST_OPENINGS
 from sweep.tracking import Mirror
 from sweep_model.classifier import LinearClassifier
-from sweep_model.losses import SOFTMAX
+from sweep_model.losses import BCE, SOFTMAX
 from sweep_model.preprocessing import Standardiser
 
 WEIGHTS = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], np.float32)
@@ -66,7 +68,39 @@ def test_accuracy_comes_with_its_interval_and_the_classes_that_have_rows():
     # Wilson's interval for 3 of 4: (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)
     assert result.low == pytest.approx(0.30064, abs=1e-5)
     assert result.high == pytest.approx(0.95441, abs=1e-5)
-    assert list(result.record()) == ["accuracy", "low", "high", "rows", "per_class"]
+    assert list(result.record()) == ["accuracy", "low", "high", "rows", "per_class", "further"]
+
+
+def test_all_metrics_of_the_test_rows_are_those_of_scikit_learn():
+    rng = np.random.default_rng(2)
+    labels, rows = rng.integers(7, size=200), rng.normal(size=(200, 5))
+    standardiser = Standardiser(np.zeros(5), np.ones(5))
+    for loss in (SOFTMAX, BCE):
+        classifier = LinearClassifier(
+            weights=rng.normal(size=(7, 5)).astype(np.float32),
+            bias=rng.normal(size=7).astype(np.float32),
+            standardiser=standardiser,
+            loss=loss,
+            image_shape=None,
+            class_names=tuple("abcdefg"),
+        )
+        source = SimpleNamespace(test=lambda: SimpleNamespace(rows=rows, labels=labels))
+        result = evaluate_on_test_rows(classifier, source)
+        predicted, shares = classifier.predict(rows), classifier.probabilities(rows)
+        shares /= shares.sum(axis=1, keepdims=True)
+        expected = {
+            "top5_accuracy": top_k_accuracy_score(labels, shares, k=5),
+            "balanced_accuracy": balanced_accuracy_score(labels, predicted),
+            "macro_f1": f1_score(labels, predicted, average="macro"),
+            "log_loss": log_loss(labels, shares),
+        }
+        assert list(result.further) == list(expected)
+        for name, value in expected.items():
+            found = result.further[name]
+            assert found.value == pytest.approx(value, rel=1e-5)
+            assert found.low < value < found.high
+            assert result.metrics()[f"test/{name}_low"] == found.low
+            assert result.record()["further"][name]["high"] == found.high
 
 
 def test_openings_at_the_same_time_are_all_counted(study, opened):

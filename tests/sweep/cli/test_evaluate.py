@@ -269,16 +269,19 @@ def test_a_trial_that_is_not_there_or_has_not_ended_is_refused(tiny_study, invok
 def test_each_look_at_the_test_rows_is_told_and_counted(tiny_study, invoke):
     study = tiny_study(1)
     first = invoke("test", study.name)
-    accuracy, count = first.stdout.splitlines()
+    accuracy, *further, count = first.stdout.splitlines()
     assert re.fullmatch(
         r"tiny-softmax trial 0 \(best by val-accuracy, not confirmed\): test accuracy "
         r"\d+\.\d % \[\d+\.\d, \d+\.\d\] \(95 % interval, 9 rows\)",
         accuracy,
     )
+    for line, metric in zip(further, ("balanced accuracy", "macro F1", "log loss"), strict=True):
+        assert re.fullmatch(rf"(also:|     ) {metric} [\d.]+( %)? \[[\d.]+, [\d.]+\]", line)
     assert count == "The test rows have been opened once for this study."
-    assert invoke("test", study.name).stdout == (
-        f"{accuracy}\nThe test rows have been opened 2 times for this study.\n"
-    )
+    assert invoke("test", study.name).stdout.splitlines() == [
+        *(accuracy, *further),
+        "The test rows have been opened 2 times for this study.",
+    ]
 
 
 def test_a_winner_that_the_search_pruned_is_tested_with_the_weights_of_all_epochs(
@@ -302,7 +305,8 @@ def test_a_look_as_json_has_stable_keys_and_stands_on_the_studys_run(in_copied_s
     # The fixture lets the digits' test rows raise when a search opens them.
     told = json.loads(invoke("test", "digits-softmax", "--json").stdout)
     assert list(told) == [
-        *("study", "trial", "refit", "openings", "accuracy", "low", "high", "rows", "per_class")
+        *("study", "trial", "refit", "openings", "accuracy", "low", "high", "rows", "per_class"),
+        "further",
     ]
     assert (told["openings"], told["rows"]) == (1, 360)
     assert set(told["per_class"]) == set("0123456789")

@@ -19,6 +19,7 @@ def test_a_training_tells_what_it_came_to_and_which_run_has_it(in_workspace, inv
         r"validation loss \d\.\d{4}, accuracy \d+\.\d % \[\d+\.\d, \d+\.\d\] "
         r"\(95 % interval, 90 rows in 5 folds\)\n"
         r"test       accuracy \d+\.\d % \[\d+\.\d, \d+\.\d\] \(95 % interval\)\n"
+        r"also: balanced accuracy .*\n      macro F1 .*\n      log loss .*\n"
         rf"run {run.info.run_id}, weights {run.data.tags['sweep.weights_digest'][:12]}\n",
         said.stdout,
     )
