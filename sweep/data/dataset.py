@@ -331,7 +331,8 @@ def split_rows(
     """Part the development rows of a source; `split_seed` matters to what is stratified only.
 
     Without folds `val_size` rows validate, by default the source's own number, or the nearest that
-    rows and classes allow. Folds of None are `usual_folds` where no `val_size` is given.
+    rows and classes allow; the row of a class that has but one trains. Folds of None are
+    `usual_folds` where no `val_size` is given.
     """
     check_folds(folds, val_size)
     if folds is None:
@@ -349,19 +350,19 @@ def split_rows(
             )
         return Split(np.arange(rows - size), np.arange(rows - size, rows))
     stratified = source.split_kind == "stratified"
-    if stratified:
-        _refuse_single_rows(dataset)
-    classes = len(np.unique(dataset.labels))
-    least, most = classes if stratified else 1, rows - classes
+    shared = _of_shared_classes(dataset) if stratified else np.arange(rows)
+    classes = len(np.unique(dataset.labels[shared]))
+    least, most = classes if stratified else 1, len(shared) - classes
     if val_size is None:  # a default suits small data, too, where anything does
         size = max(least, min(size, most))
     if not least <= size <= most:
         raise SweepError(
-            f"--val-size {size}: must be from {least} to {most} for the {rows:,} rows and "
+            f"--val-size {size}: must be from {least} to {most} for the {len(shared):,} rows and "
             f"{classes} classes of {dataset.name}"
         )
     if stratified:
-        return Split(*stratified_split(dataset.labels, size, split_seed))
+        drawn = shared[stratified_split(dataset.labels[shared], size, split_seed)[1]]
+        return Split(np.delete(np.arange(rows), drawn), drawn)
     return Split(np.arange(rows - size), np.arange(rows - size, rows))
 
 
@@ -400,15 +401,15 @@ def folds_notice(choice: DataConfig, *, usual: bool) -> list[str]:
     return [line]
 
 
-def _refuse_single_rows(dataset: Dataset) -> None:
-    """Refuse a class that cannot both train and validate."""
-    alone = np.flatnonzero(np.bincount(dataset.labels) == 1)
-    if len(alone):
+def _of_shared_classes(dataset: Dataset) -> Labels:
+    """Return the numbers of the rows that are not alone in their class, or refuse if all are."""
+    shared = np.flatnonzero(np.bincount(dataset.labels)[dataset.labels] > 1)
+    if not len(shared):
         raise SweepError(
-            f"{dataset.name}: a class needs two rows to be split: {len(alone)} of "
-            f"{len(np.unique(dataset.labels))} classes have one, the first is "
-            f"{dataset.class_names[alone[0]]!r}; add rows, or give X_val and y_val"
+            f"{dataset.name}: no class has two rows, one to train on and one to validate: got "
+            f"{len(dataset.labels):,} rows; add rows, or give X_val and y_val"
         )
+    return shared
 
 
 def stratified_split(labels: Labels, size: int, seed: int) -> tuple[Labels, Labels]:

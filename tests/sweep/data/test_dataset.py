@@ -227,8 +227,7 @@ def test_few_rows_that_bring_no_split_have_five_folds_unless_one_is_asked_for():
     assert parted("given", TINY.labels, folds=4) == 4
     for least in (2, 3, 4):  # no fold is without a class
         assert parted("stratified", [0] * least + [1] * 9) == least
-    with pytest.raises(SweepError, match="a class needs two rows to be split"):
-        parted("stratified", [0] + [1] * 9)
+    assert parted("stratified", [0] + [1] * 9) == 0
 
 
 def test_a_number_out_of_range_is_refused_with_the_range():
@@ -245,13 +244,17 @@ def test_a_number_out_of_range_is_refused_with_the_range():
             split_rows(source(kind), TINY, val_size=val_size)
 
 
-def test_a_class_of_one_row_cannot_be_split():
-    alone = labelled([0, 0, 0, 0, 1, 1, 1, 1, 2])
-    with pytest.raises(SweepError, match="1 of 3 classes have one, the first is '2'; add rows"):
-        split_rows(source("stratified"), alone, val_size=3)
-    for val_size in (None, 1):
-        with pytest.raises(SweepError, match="tiny: a class needs two rows to be split: 2 of 3"):
-            split_rows(source("stratified", 1), labelled([0, 0, 1, 2]), val_size=val_size)
+def test_the_row_of_a_class_that_has_but_one_trains():
+    alone = labelled([2, 0, 0, 0, 0, 1, 1, 1, 1])
+    for val_size, counts in ((None, [1, 1]), (3, [2, 1]), (6, [3, 3])):
+        split = split_rows(source("stratified", 1), alone, val_size=val_size)
+        assert sorted(np.bincount(alone.labels[split.val], minlength=2)) == sorted(counts)
+        assert np.array_equal(np.sort([*split.train, *split.val]), np.arange(9))
+        assert split.train[0] == 0
+    with pytest.raises(SweepError, match="--val-size 7: must be from 2 to 6 for the 8 rows and 2"):
+        split_rows(source("stratified"), alone, val_size=7)
+    with pytest.raises(SweepError, match="tiny: no class has two rows, one to train on and one"):
+        split_rows(source("stratified"), labelled([0, 1, 2]))
     assert len(split_rows(source("last"), labelled([0, 0, 0, 1, 2]), val_size=2).val) == 2
 
 
