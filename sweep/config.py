@@ -27,6 +27,7 @@ OBJECTIVES = (
     "val-macro-f1",
     "val-top5-accuracy",
     "val-log-loss",
+    "val-weighted-accuracy",
 )
 CLASS_WEIGHTS = ("none", "balanced")
 TRAIN_CURVES = ("sample", "all")
@@ -173,7 +174,8 @@ class StudyConfig:
     train_curve
         Which training rows are evaluated after every epoch: a fixed sample, or all of them.
     class_weight
-        `balanced` lets every class count the same in training, see `Prepared.row_weights`.
+        `balanced` lets every class count the same in training, see `Prepared.balanced_weights`;
+        numbers, as in `1,2.5`, say how much a row of each class counts.
     slots
         Trials in training at once.
     lanes
@@ -203,13 +205,16 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         check_study_name(self.study)
+        weights = class_weights(self.class_weight)
+        if weights is not None:
+            plain = ",".join(repr(weight).removesuffix(".0") for weight in weights)
+            object.__setattr__(self, "class_weight", plain)
         for name, allowed in (
             ("loss", LOSSES),
             ("sampler", SAMPLERS),
             ("pruner", PRUNERS),
             ("objective", OBJECTIVES),
             ("train_curve", TRAIN_CURVES),
-            ("class_weight", CLASS_WEIGHTS),
             ("lanes", (1, 2, 4, 8)),
         ):
             value = getattr(self, name)
@@ -227,6 +232,17 @@ class StudyConfig:
                 raise SweepError(f"{name} must be a whole number: got {value!r}")
             if not low <= value <= high:
                 raise SweepError(f"{name} must lie in [{low}, {high}]: got {value!r}")
+        if self.objective == "val-weighted-accuracy" and self.class_weights is None:
+            raise SweepError(
+                "objective val-weighted-accuracy needs a number for each class, e.g. "
+                f"--class-weight 1,2.5: got {self.class_weight}; val-balanced-accuracy lets all "
+                "classes count alike"
+            )
+
+    @property
+    def class_weights(self) -> tuple[float, ...] | None:
+        """The numbers of `class_weight`; None where it is a word."""
+        return class_weights(self.class_weight)
 
     @property
     def metric(self) -> str:
@@ -366,6 +382,22 @@ def _derived(*numbers: int) -> int:
     import numpy as np
 
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def class_weights(text: str) -> tuple[float, ...] | None:
+    """Return numbers above 0, one for each class; None for a word of `CLASS_WEIGHTS`."""
+    if text in CLASS_WEIGHTS:
+        return None
+    try:
+        weights = tuple(float(part) for part in str(text).split(","))
+    except ValueError:
+        weights = ()
+    if not weights or not all(0 < weight < math.inf for weight in weights):
+        raise SweepError(
+            "class_weight must be none, balanced, or a number above 0 for each class, e.g. 1,2.5: "
+            f"got {text!r:.200}"
+        )
+    return weights
 
 
 def check_study_name(name: str) -> str:

@@ -22,6 +22,7 @@ NOUNS = {
     "val/macro_f1": "validation macro F1",
     "val/top5_accuracy": "validation top-5 accuracy",
     "val/log_loss": "validation log loss",
+    "val/weighted_accuracy": "weighted validation accuracy",
 }
 """Objectives in words, by their curve."""
 

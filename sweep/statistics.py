@@ -409,7 +409,7 @@ def outputs_of(scores: Floats, labels: Labels, loss: Loss) -> list[Outputs]:
     """
     scores = scores.astype(np.float64)  # in float32 the sigmoids of two scores above 17 are equal
     right = scores.argmax(axis=1) == labels
-    if loss is not BCE:
+    if loss != BCE:
         return [_describe(loss.name, loss.probabilities(scores), labels, right)]
     comparable = SOFTMAX.probabilities(normalised(scores, loss))
     return [

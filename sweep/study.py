@@ -543,6 +543,7 @@ def train(
     """
     from sweep.analysis import fill_hyperparameters, refuse_without_test_rows, train_single
     from sweep.data import auto_notice, choose_data, folds_notice, open_source
+    from sweep.search import row_weights
     from sweep.terminal import watching_epochs
     from sweep.tracking import Tracker
 
@@ -569,6 +570,7 @@ def train(
     for notice in (*usual, *rows.notices):
         _tell(notice, shown=progress)
     hyperparameters = fill_hyperparameters(checked, loss, rows)
+    row_weights(class_weight, rows)  # refuses other than one for each class
     with watching_epochs(epochs, shown=progress) as on_epoch:
         return train_single(
             hyperparameters,

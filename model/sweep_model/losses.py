@@ -191,7 +191,7 @@ def predict(scores: Floats) -> tuple[npt.NDArray[np.int32], Floats]:
 def normalised(scores: Floats, loss: Loss) -> Floats:
     """Scores (n, k) whose softmax is the loss's probabilities divided by their sum."""
     # sigmoid / sum = softmax of log(sigmoid), which is finite where all sigmoids vanish
-    return scores if loss is not BCE else -np.logaddexp(0, -scores)
+    return scores if loss != BCE else -np.logaddexp(0, -scores)
 
 
 def penalty(weights: Floats, l2: float) -> float:

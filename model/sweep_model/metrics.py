@@ -51,6 +51,11 @@ def balanced_accuracy(predicted: Labels, labels: Labels, classes: int) -> float:
     return float(np.nanmean(per_class_accuracy(predicted, labels, classes)))
 
 
+def weighted_accuracy(predicted: Labels, labels: Labels, weights: Floats) -> float:
+    """The fraction of rows whose label was predicted, where a row of class i counts weights[i]."""
+    return float(np.average(predicted == labels, weights=weights[labels]))
+
+
 def macro_f1(predicted: Labels, labels: Labels, classes: int) -> float:
     """The mean of the classes' F1, 2 right / (rows + predictions), where either is above 0."""
     rows, taken = (np.bincount(each, minlength=classes) for each in (labels, predicted))

@@ -25,7 +25,7 @@ import numpy as np
 
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import predict
-from sweep_model.metrics import OF_PREDICTIONS, OF_ROWS
+from sweep_model.metrics import OF_PREDICTIONS, OF_ROWS, weighted_accuracy
 from sweep_model.preprocessing import MirrorRows, check_images
 from sweep_model.rng import flips, initial_weights, row_order
 from sweep_model.training import (
@@ -65,6 +65,7 @@ class Problem:
     evaluation : sets of rows that every epoch is evaluated on, by name.
     final : further sets that the last epoch of a training is evaluated on.
     further : by the name of a set, metrics beside loss and accuracy that it is evaluated by.
+    class_weights : (k,) how much a row of each class counts in `weighted_accuracy`.
     held_out : whether each training is evaluated on training rows: "val" are those whose weight is
         0 in it, "train" the others. All lanes share the product, so folds read the rows once.
 
@@ -80,6 +81,7 @@ class Problem:
     classes: int
     final: Mapping[str, MirrorRows] = field(default_factory=dict)
     further: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    class_weights: Floats | None = None
     held_out: bool = False
 
     @property
@@ -266,11 +268,17 @@ class _Further:
         return {
             name: float(np.concatenate(self._values[lane][name])[which].mean(dtype=np.float64))
             if name in OF_ROWS
-            else OF_PREDICTIONS[name](
-                np.concatenate(self._predicted[lane])[which], labels[which], self._problem.classes
+            else self._of_predictions(
+                name, np.concatenate(self._predicted[lane])[which], labels[which]
             )
             for name in self._names
         }
+
+    def _of_predictions(self, name: str, predicted: Labels, labels: Labels) -> float:
+        weights = self._problem.class_weights
+        if name == "weighted_accuracy" and weights is not None:
+            return weighted_accuracy(predicted, labels, weights)
+        return OF_PREDICTIONS[name](predicted, labels, self._problem.classes)
 
 
 class _Descent:

@@ -360,7 +360,7 @@ class Confirming:
                         epochs=config.epochs,
                         seed=seed,
                         number=number,
-                        row_weights=row_weights(config, self.data),
+                        row_weights=row_weights(config.class_weight, self.data),
                     ),
                     self.data,
                     config.loss,

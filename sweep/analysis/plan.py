@@ -32,6 +32,7 @@ from sweep.search import (
     open_study,
     refuse_other_config,
     refuse_running,
+    row_weights,
     study_names,
 )
 from sweep.search_space import DEFAULT_SPACES
@@ -129,6 +130,7 @@ class Plan:
                 f"--objective {config.objective}: {rows.name} has {len(rows.class_names)} classes, "
                 "so every row's own is among the top 5; choose another objective"
             )
+        row_weights(config.class_weight, rows)  # refuses other than one for each class
         if config.sampler == "grid":
             config.space.grid(GRID_LEVELS)  # refuses one that is too large
         if self.begun is not None:

@@ -193,13 +193,14 @@ def study_state(
             history[f"best/{_flat(metric)}"].append(value)
     names = (
         *("loss", "epochs", "seed", "sampler", "pruner"),
-        *("objective", "train_curve", "class_weight"),
+        *("objective", "train_curve"),
     )
     return RunState(
         key=study.identity,
         name=study.name,
         parameters={
             **{name: getattr(config, name) for name in names},
+            "class_weight": config.class_weight[:500],  # MLflow takes 6,000 characters
             "val_size": config.data.val_size,
             "split_seed": config.data.split_seed,
             **({"folds": config.data.folds} if config.data.folds else {}),

@@ -108,7 +108,7 @@ def train_single(
         hyperparameters=hyperparameters,
         epochs=epochs,
         seed=seed,
-        row_weights=row_weights(config, data),
+        row_weights=row_weights(class_weight, data),
     )
     log = TrainingLog.begun(training, data, loss)
     trial, key = TrialRecord(number=0, index=0, params=params, first_pass=0), uuid4().hex

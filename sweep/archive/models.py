@@ -121,7 +121,7 @@ class ConfigModel(_Model):
     pruner: Word
     objective: Word
     train_curve: Word
-    class_weight: Word = "none"
+    class_weight: Annotated[str, Field(max_length=1_000_000)] = "none"
     data: DataModel
     space: dict[str, RangeModel | Annotated[list[Number], Field(max_length=100)] | Number]
     slots: Annotated[int, Field(ge=1, le=MAX_SLOTS)]

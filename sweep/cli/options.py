@@ -25,7 +25,9 @@ from sweep.config import (
     TRAIN_CURVES,
     USUAL_FOLDS,
     DataFiles,
+    class_weights,
 )
+from sweep.errors import SweepError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +47,14 @@ class FiniteFloat(click.FloatRange):
         if not math.isfinite(click.FLOAT.convert(value, param, ctx)):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return float(super().convert(value, param, ctx))
+
+
+def _class_weight(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    try:
+        class_weights(value or CLASS_WEIGHTS[0])
+    except SweepError as error:
+        raise click.BadParameter(f"{error}.") from error
+    return value
 
 
 data_dir_option = click.option(
@@ -174,10 +184,12 @@ train_curve_option = click.option(
 )
 class_weight_option = click.option(
     "--class-weight",
-    type=click.Choice(CLASS_WEIGHTS),
+    callback=_class_weight,
+    metavar="none|balanced|W,W,...",
     show_default=CLASS_WEIGHTS[0],
     help="balanced: rows of rare classes count more in training, so that all classes count alike; "
-    "curves and results stay unweighted.",
+    "or how much a row of each class counts, by the order of the classes. Curves and results stay "
+    "unweighted.",
 )
 workers_option = click.option(
     "--workers",

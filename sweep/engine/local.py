@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+import numpy as np
+
 from sweep.config import TRAIN_CURVES
 from sweep.environment import BLAS_THREADS, environment
 from sweep_model.losses import LOSSES
@@ -35,6 +37,7 @@ class LocalEngine:
     lanes : of every panel: part of what a training's bits depend on.
     train_curve : `sample` or `all`, see `StudyConfig`.
     further : metrics that validation rows are evaluated by, see `StudyConfig.further`.
+    class_weights : of `weighted_accuracy`, see `StudyConfig.class_weights`.
     workers : threads; they do not affect results. None: one for each core.
     timings : gets the seconds of `training`, `evaluation` and `waiting` (for the slowest worker).
     first_pass : the number of the first pass.
@@ -56,12 +59,13 @@ class LocalEngine:
         timings: Timings,
         train_curve: str = "sample",
         further: tuple[str, ...] = (),
+        class_weights: tuple[float, ...] | None = None,
         workers: int | None = None,
         first_pass: int = 0,
     ) -> None:
         self.workers = workers or available_cores()
         self.timings, self.operations = timings, 0.0
-        self._problem = shared_rows(data, loss, train_curve, further).problem()
+        self._problem = shared_rows(data, loss, train_curve, further, class_weights).problem()
         self._panels = Panels(self._problem, lanes=lanes, next_pass=first_pass)
         self._lanes = LaneChecks(self._panels)
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="trainer")
@@ -93,6 +97,7 @@ class LocalEngine:
             lanes=config.lanes,
             train_curve=config.train_curve,
             further=config.further,
+            class_weights=config.class_weights,
             timings=timings,
             workers=workers,
             first_pass=first_pass,
@@ -184,7 +189,7 @@ class SharedRows(NamedTuple):
     ----------
     training, validation : rows.
     shown : so many training rows are evaluated after every epoch.
-    further : metrics that validation rows are evaluated by.
+    further, class_weights : metrics that validation rows are evaluated by, see `Problem`.
     held_out : whether training rows that a training leaves out validate it, and no others.
     """
 
@@ -194,6 +199,7 @@ class SharedRows(NamedTuple):
     loss: str
     classes: int
     further: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] | None = None
     held_out: bool = False
 
     def problem(self) -> Problem:
@@ -210,11 +216,16 @@ class SharedRows(NamedTuple):
             loss=LOSSES[self.loss],
             classes=self.classes,
             further={"val": self.further},
+            class_weights=None if self.class_weights is None else np.array(self.class_weights),
         )
 
 
 def shared_rows(
-    data: Prepared, loss: str, train_curve: str, further: tuple[str, ...] = ()
+    data: Prepared,
+    loss: str,
+    train_curve: str,
+    further: tuple[str, ...] = (),
+    class_weights: tuple[float, ...] | None = None,
 ) -> SharedRows:
     """Return what trains: the validation rows are turned into the mirror basis."""
     if train_curve not in TRAIN_CURVES:
@@ -231,6 +242,7 @@ def shared_rows(
         loss=loss,
         classes=len(data.class_names),
         further=further,
+        class_weights=class_weights,
         held_out=data.folds is not None,
     )
 

@@ -538,7 +538,7 @@ def open_engine(
         cluster = RayCluster(ray, Trainer, cores=workers or available_cores())
     engine = RayEngine(
         cluster,
-        shared_rows(data, config.loss, config.train_curve, config.further),
+        shared_rows(data, config.loss, config.train_curve, config.further, config.class_weights),
         lanes=config.lanes,
         timings=timings,
         first_pass=first_pass,

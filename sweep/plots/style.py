@@ -48,6 +48,7 @@ LONGEST: Final = 80
 ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 UNITS: Final = {
     "balanced_accuracy": "mean fraction of a class",
+    "weighted_accuracy": "fraction of weighted rows",
     "accuracy": "fraction of rows",
     "loss": "nats",
 }

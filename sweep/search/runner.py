@@ -21,6 +21,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
+import numpy as np
+
+from sweep.config import class_weights
 from sweep.engine import TrainersLostError, open_engine
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search.checkpoint import Progress
@@ -84,13 +87,29 @@ def training_of(config: StudyConfig, trial: TrialRecord, data: Prepared) -> Trai
         seed=config.training_seed,
         number=trial.number,
         first_pass=trial.first_pass,
-        row_weights=row_weights(config, data),
+        row_weights=row_weights(config.class_weight, data),
     )
 
 
-def row_weights(config: StudyConfig, data: Prepared) -> Floats | None:
-    """Return how much each training row counts; None: all the same."""
-    return data.balanced_weights if config.class_weight == "balanced" else None
+def row_weights(class_weight: str, data: Prepared) -> Floats | None:
+    """Return how much each training row counts; None: all the same.
+
+    Raises
+    ------
+    SweepError
+        There are more or fewer weights than classes.
+
+    """
+    weights, names = class_weights(class_weight), data.class_names
+    if weights is None:
+        return data.balanced_weights if class_weight == "balanced" else None
+    if len(weights) != len(names):
+        raise SweepError(
+            f"--class-weight {class_weight:.80}: {data.name} has {len(names)} classes, and "
+            f"each needs a weight: got {len(weights)}; give them in the order of the classes, "
+            "which `sweep data info` lists"
+        )
+    return np.array(weights)[data.training.labels]
 
 
 def record_epoch(log: TrainingLog, result: EpochResult, engine: Engine, key: Hashable) -> None:

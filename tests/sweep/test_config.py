@@ -24,6 +24,7 @@ from sweep.config import (
     check_study_name,
     default_lanes,
     default_slots,
+    run_command,
     trial_seed,
 )
 from sweep.curves import NOUNS
@@ -44,6 +45,7 @@ BAD = [
     ({"slots": 0}, "slots must lie in [1, 4096]: got 0"),
     ({"slots": MAX_SLOTS + 1}, "slots must lie in [1, 4096]: got 4097"),
     ({"eta": 1}, "eta must lie in [2, inf]: got 1"),
+    ({"objective": "val-weighted-accuracy"}, "objective val-weighted-accuracy needs a number"),
     ({"study": "a b"}, "a study name has"),
 ]
 BAD_NAMES = [
@@ -60,6 +62,7 @@ configs = st.fixed_dictionaries(
         "pruner": st.sampled_from(PRUNERS),
         "objective": st.sampled_from(OBJECTIVES),
         "train_curve": st.sampled_from(TRAIN_CURVES),
+        "class_weight": st.sampled_from(("1,2.5", "3,4,5")),
         "data": st.builds(
             DataConfig,
             source=st.text(),
@@ -110,7 +113,7 @@ def test_a_plain_study_name_is_taken_as_it_is():
 def test_the_objective_is_the_name_of_a_curve_and_a_direction(make_config):
     told = [
         (config.metric, config.direction, config.sign)
-        for config in (make_config(objective=objective) for objective in OBJECTIVES)
+        for config in (make_config(objective=each, class_weight="1,2") for each in OBJECTIVES)
     ]
     assert told == [
         ("val/accuracy", "maximize", -1),
@@ -119,10 +122,11 @@ def test_the_objective_is_the_name_of_a_curve_and_a_direction(make_config):
         ("val/macro_f1", "maximize", -1),
         ("val/top5_accuracy", "maximize", -1),
         ("val/log_loss", "minimize", 1),
+        ("val/weighted_accuracy", "maximize", -1),
     ]
     assert [metric for metric, *_ in sorted(told)] == sorted(NOUNS)
-    further = [make_config(objective=objective).further for objective in OBJECTIVES]
-    assert further[:3] == [(), (), ("balanced_accuracy",)]
+    further = [make_config(objective=objective).further for objective in OBJECTIVES[:3]]
+    assert further == [(), (), ("balanced_accuracy",)]
 
 
 def test_every_setting_that_changes_a_trial_is_a_difference(make_config):
@@ -241,6 +245,23 @@ def test_a_record_without_class_weights_is_of_a_study_before_there_were_any(make
     assert make_config().differences(make_config(class_weight="balanced")) == [
         "class_weight none -> balanced"
     ]
+
+
+def test_class_weights_are_words_or_numbers_above_0(make_config):
+    for asked, recorded, weights in (
+        ("none", "none", None),
+        ("balanced", "balanced", None),
+        ("1, 2.50,1e3", "1,2.5,1000", (1.0, 2.5, 1000.0)),
+        ("1e-300,0.1", "1e-300,0.1", (1e-300, 0.1)),
+    ):
+        config = make_config(class_weight=asked)
+        assert (config.class_weight, config.class_weights) == (recorded, weights)
+        assert StudyConfig.from_record(config.record()) == config
+    for bad in ("heavy", "", "1,", "1;2", "0,1", "-1,2", "nan,1", "inf,1", None, 3.5j):
+        with pytest.raises(SweepError, match=r"none, balanced, or a number above 0 .*: got"):
+            make_config(class_weight=bad)
+    line = run_command(make_config(class_weight="1,2,3"), 50)
+    assert "--class-weight 1,2,3" in line
 
 
 def test_a_record_of_another_version_is_refused_in_one_line(make_config):

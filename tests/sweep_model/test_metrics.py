@@ -28,6 +28,7 @@ from sweep_model.metrics import (
     macro_f1,
     per_class_accuracy,
     true_class_probability,
+    weighted_accuracy,
 )
 
 FOUR = arrays(np.int64, 20, elements=st.integers(0, 3))
@@ -62,6 +63,13 @@ def test_balanced_accuracy_and_macro_f1_agree_with_scikit_learn(predicted, label
     assert balanced_accuracy(predicted, labels, 4) == pytest.approx(expected)
     expected = f1_score(labels, predicted, average="macro")
     assert macro_f1(predicted, labels, 4) == pytest.approx(expected)
+
+
+@given(FOUR, FOUR)
+def test_weighted_accuracy_agrees_with_scikit_learn(predicted, labels):
+    weights = np.array([0.5, 3, 1e-9, 7])
+    expected = accuracy_score(labels, predicted, sample_weight=weights[labels])
+    assert weighted_accuracy(predicted, labels, weights) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", LOSSES)

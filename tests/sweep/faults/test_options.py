@@ -78,6 +78,15 @@ def test_a_command_that_is_none_is_a_usage_error(folder, refused):
         refused(command, 2, says)
 
 
+def test_class_weights_that_are_none_or_not_one_for_each_class_are_refused(folder, refused):
+    del folder
+    for weights in ("heavy", "1,0", "1,,2"):
+        refused(f"run --data digits --class-weight {weights}", 2, "a number above 0 for each class")
+    for command in ("run", "train"):
+        words = "--data digits --val-size 300 --class-weight 1,2"
+        refused(f"{command} {words}", 1, "10 classes", "got 2")
+
+
 def test_a_space_that_cannot_be_searched_is_refused(folder, refused):
     (folder / "a.toml").write_bytes(rb'"\u001b[31m" = 1')
     for command in ("run --data digits", "space"):
