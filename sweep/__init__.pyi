@@ -1,5 +1,6 @@
 from .config import DataFiles as DataFiles
 from .errors import SweepError as SweepError
+from .estimator import SweepClassifier as SweepClassifier
 from .search import Objective as Objective
 from .search_space import Choices as Choices
 from .search_space import Range as Range

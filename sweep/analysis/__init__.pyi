@@ -41,6 +41,7 @@ from .session import Session as Session
 from .session import colour_trials as colour_trials
 from .session import overview_figures as overview_figures
 from .session import recorded_states as recorded_states
+from .session import run_in_memory as run_in_memory
 from .session import run_study as run_study
 from .session import sync_study as sync_study
 from .test_set import HeldOutResult as HeldOutResult

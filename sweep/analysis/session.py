@@ -19,13 +19,20 @@ from sweep.analysis.runs import (
     draw_pending,
     in_full_states,
     kept_files,
+    pending_files,
     refit_states,
     send_kept_runs,
     study_state,
     trial_key,
     trial_state,
 )
-from sweep.analysis.selection import find_selected, grounds, register_champion
+from sweep.analysis.selection import (
+    fetch_classifier,
+    find_selected,
+    grounds,
+    register_champion,
+    selected_trial,
+)
 from sweep.engine import check_cluster, open_engine
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.io import with_room
@@ -38,6 +45,7 @@ from sweep.search import (
     as_optuna,
     at_first_rung,
     begin_study,
+    best_trial,
     complete,
     course_of,
     create_storage,
@@ -45,10 +53,12 @@ from sweep.search import (
     first_rung,
     outlasting,
     ranked,
+    remove_files,
     study_lock,
     study_note,
     tally,
 )
+from sweep.timings import Timings
 from sweep.tracking import (
     BackgroundMirror,
     Mirror,
@@ -60,7 +70,7 @@ from sweep.tracking import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -69,9 +79,9 @@ if TYPE_CHECKING:
     from sweep.data import Prepared
     from sweep.engine import Engine
     from sweep.search import Listener, StudyRecord, TrialRecord
-    from sweep.timings import Timings
     from sweep.tracking import AnyMirror, RunState
     from sweep.workspace import Workspace
+    from sweep_model.classifier import LinearClassifier
 
 
 @dataclass(frozen=True)
@@ -156,6 +166,64 @@ def run_study(
     return Session(
         study, why, engine.operations, engine.lanes_agree, timings, dict(engine.machines)
     )
+
+
+def run_in_memory(
+    config: StudyConfig,
+    data: Prepared,
+    scratch: Workspace,
+    *,
+    trials: int,
+    listener: Listener,
+    workers: int | None = None,
+) -> tuple[StudyRecord, LinearClassifier]:
+    """Run a study of which nobody else hears; return it, and the selected trial's model.
+
+    Nothing of it is in a store or in MLflow; `scratch` is used meanwhile and needed no more. No
+    signal is caught: Ctrl-C ends it at once.
+
+    Raises
+    ------
+    SweepError
+        Every trial failed.
+
+    """
+    from optuna.storages import InMemoryStorage
+
+    study, timings = begin_study(config, InMemoryStorage(), scratch), Timings()
+    with open_engine(config, data, timings=timings, workers=workers) as engine:
+        Runner(
+            config,
+            data,
+            record=study,
+            engine=engine,
+            checkpoints=Checkpoints(
+                scratch.checkpoint(study.name), study.identity, listener.warned
+            ),
+            pending=scratch.pending(study.name),
+            mirror=_BestAlone(study),
+            listener=listener,
+            timings=timings,
+        ).run(trials, Interrupts())
+    return study, fetch_classifier(study, selected_trial(study), None)
+
+
+class _BestAlone:
+    """Stands where the mirror would: of the ended trials it leaves the files of the best alone."""
+
+    def __init__(self, study: StudyRecord) -> None:
+        self._study = study
+        self._best: TrialRecord | None = None
+
+    def update(self, trials: Iterable[TrialRecord]) -> None:
+        for trial in trials:
+            if trial.status == Status.RUNNING:
+                continue
+            ended = [trial] if self._best is None else [self._best, trial]
+            self._best = best_trial(self._study.config, ended)
+            for each in ended:
+                if each is not self._best:
+                    remove_files(pending_files(self._study, each.number))
 
 
 def _search(

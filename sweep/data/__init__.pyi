@@ -1,3 +1,4 @@
+from .arrays import MAX_NAME as MAX_NAME
 from .cifar10 import LAYOUTS as LAYOUTS
 from .cifar10 import already_there as already_there
 from .cifar10 import fetch as fetch

@@ -43,6 +43,7 @@ ALLOWED = {
     "report": VOCABULARY | PILLARS | {"search", "analysis"},
     "terminal": {"search"},
     "study": VOCABULARY | PILLARS | ANSWERS | {"search", "analysis", "terminal"},
+    "estimator": VOCABULARY | PILLARS | {"analysis", "terminal", "study"},
     "__init__": {"errors"},  # and `study` where it is used
     "cli": VOCABULARY | PILLARS | ANSWERS | {"search", "analysis", "terminal", "study"},
     "__main__": {"cli"},
