@@ -158,6 +158,17 @@ class DataConfig:
         digests = (other.data_digest, other.split_digest)
         return (self.data_digest, self.split_digest) == digests
 
+    def differences(self, other: DataConfig) -> list[str]:
+        """Return a phrase `what this -> other` for each way in which these are not the same rows.
+
+        Where they lie is none, nor how they are normalised.
+        """
+        return [
+            f"{name.replace('_', ' ')} {getattr(self, name):.12} -> {getattr(other, name):.12}"
+            for name in ("name", "data_digest", "split_digest")
+            if getattr(self, name) != getattr(other, name)
+        ]
+
     def moved(self, file: Path) -> DataConfig:
         """Return the config of the same rows in a file that lies elsewhere."""
         if self.files is None:
@@ -305,12 +316,9 @@ class StudyConfig:
             for name in names
             if getattr(self, name) != getattr(other, name)
         ]
-        phrases += [
-            f"{name.replace('_', ' ')} {getattr(self.data, name):.12}"
-            f" -> {getattr(other.data, name):.12}"
-            for name in ("name", "data_digest", "split_digest", "normalise")
-            if getattr(self.data, name) != getattr(other.data, name)
-        ]
+        phrases += self.data.differences(other.data)
+        if self.data.normalise != other.data.normalise:
+            phrases.append(f"normalise {self.data.normalise} -> {other.data.normalise}")
         return phrases + self.space.differences(other.space)
 
 

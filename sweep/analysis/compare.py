@@ -146,7 +146,7 @@ def check_comparable(studies: Sequence[StudyRecord]) -> None:
         )
     first = studies[0].config
     for other in studies[1:]:
-        differing = first.differences(replace(first, data=other.config.data))
+        differing = first.data.differences(other.config.data)
         if differing:
             raise SweepError(
                 f"studies {first.study!r} and {other.name!r} are of different rows "

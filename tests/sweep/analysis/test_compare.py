@@ -104,7 +104,9 @@ def test_studies_that_differ_in_all_but_their_rows_may_be_compared(make_study, m
     first = make_study(make_config(study="a"))
     moved = replace(first.config.data, source="/elsewhere/tiny.npz", directory="/elsewhere")
     changes = {"loss": "bce", "epochs": 9, "seed": 4, "objective": "val-loss"}
-    check_comparable([first, make_study(make_config(study="b", data=moved, **changes))])
+    unit = replace(moved, normalise="unit")  # of the same rows all the same
+    others = [make_config(study="b", data=moved, **changes), make_config(study="c", data=unit)]
+    check_comparable([first, *map(make_study, others)])
 
 
 def test_it_takes_two_different_studies(make_study, make_config):
