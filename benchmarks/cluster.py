@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from measuring import BATCH_SIZES, Table, machine
 
-from sweep.config import default_lanes
+from sweep.config import NORMALISATIONS, default_lanes
 from sweep.engine.local import SharedRows
 from sweep.engine.placement import Placement
 from sweep.engine.ray_calls import RayCluster
@@ -60,7 +60,8 @@ def few_rows() -> SharedRows:
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((ROWS, FEATURES), dtype=np.float32)
     few = MirrorRows(rows, rng.integers(0, CLASSES, ROWS), MirrorBasis(FEATURES))
-    return SharedRows(few, few.first(50), 50, "softmax", CLASSES)
+    how = NORMALISATIONS[0]
+    return SharedRows({how: few}, {how: few.first(50)}, 50, "softmax", CLASSES)
 
 
 class Counting:

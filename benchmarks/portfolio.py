@@ -97,9 +97,8 @@ def record(name: str, folder: Path | None) -> dict[str, Any]:
         }
     )
     config = StudyConfig(**{**vars(config), "space": open_space})
-    coordinates = Coordinates(
-        config, facts["rows"], facts["classes"], float(facts["eigenvalues"][0])
-    )
+    eigenvalues = {config.data.normalise: float(facts["eigenvalues"][0])}
+    coordinates = Coordinates(config, facts["rows"], facts["classes"], eigenvalues)
     curves = trainer.train([coordinates.advised(each) for each in candidates()], averaged=False)
     return {which: curves[f"{which}_right"][:, -1] for which in ("select", "judge")}
 
@@ -217,9 +216,8 @@ def search(trainer: Trainer, config: StudyConfig, trials: int, enough: float) ->
     """Run a search by the project's scheduler, in memory."""
     rows, workers = trainer.rows, available_cores()
     train = rows.rows.rows
-    scheduler = Scheduler(
-        config, rows=len(train), classes=rows.classes, eigenvalue=largest_eigenvalue(train)
-    )
+    eigenvalues = {config.data.normalise: largest_eigenvalue(train)}
+    scheduler = Scheduler(config, rows=len(train), classes=rows.classes, eigenvalues=eigenvalues)
     panels = Panels(rows, lanes=default_lanes(rows.classes, config.slots))
     spent, best, judged, reached = 0, -1.0, 0.0, None
     with ThreadPoolExecutor(workers) as pool:

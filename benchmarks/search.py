@@ -258,8 +258,8 @@ class Replayed(Scheduler):
     """A scheduler with a policy's own pruner."""
 
     def __init__(self, config: StudyConfig, problem: Problem, policy: Policy) -> None:
-        eigenvalue = float(problem.eigenvalues[0])
-        super().__init__(config, rows=problem.rows, classes=problem.classes, eigenvalue=eigenvalue)
+        largest = {config.data.normalise: float(problem.eigenvalues[0])}
+        super().__init__(config, rows=problem.rows, classes=problem.classes, eigenvalues=largest)
         self._pruner = policy.pruner(config)
 
 

@@ -9,10 +9,10 @@ from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from sweep.errors import SweepError
-from sweep.search_space import DEFAULT_SPACES, space_from_record
+from sweep.search_space import DEFAULT_SPACES, NORMALISE, space_from_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from sweep.search_space import Space
@@ -121,6 +121,22 @@ SUFFIXES = (".npz", ".npy", ".safetensors", ".parquet", ".csv")
 """Of files that hold data."""
 
 
+def normalisations_of(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one normalisation, or several that are searched, in the order of `NORMALISATIONS`.
+
+    Text names them with commas between, as `DataConfig.normalise` does.
+    """
+    names: Any = given.split(",") if isinstance(given, str) else given
+    names = names if isinstance(names, list | tuple) else [names]
+    ordered = tuple(name for name in NORMALISATIONS if name in names)
+    if not names or len(ordered) < len(names):
+        raise SweepError(
+            f"normalise must be one of {', '.join(NORMALISATIONS)}: got {given!r}; write "
+            "e.g. standardise,unit to search among several, each named once"
+        )
+    return ordered
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which rows a study or a single trial works on, and how to find them again."""
@@ -137,8 +153,11 @@ class DataConfig:
     """What goes with a file, see `DataFiles`."""
     folds: int = 0
     """So many parts of the rows are held out in turn; 0: `val_size` rows validate all trainings."""
-    normalise: str = "standardise"
-    """How features are made ready, one of `NORMALISATIONS`."""
+    normalise: str = NORMALISATIONS[0]
+    """How features are made ready, one of `NORMALISATIONS`; several with commas are searched."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "normalise", ",".join(normalisations_of(self.normalise)))
 
     @property
     def files(self) -> DataFiles | None:
@@ -249,11 +268,17 @@ class StudyConfig:
                 f"--class-weight 1,2.5: got {self.class_weight}; val-balanced-accuracy lets all "
                 "classes count alike"
             )
+        space = self.space.with_normalisations(normalisations_of(self.data.normalise))
+        object.__setattr__(self, "space", space)
 
     @property
     def class_weights(self) -> tuple[float, ...] | None:
         """The numbers of `class_weight`; None where it is a word."""
         return class_weights(self.class_weight)
+
+    def normalise_of(self, setting: Mapping[str, Any]) -> str:
+        """Return how the rows of a trial with this setting are normalised."""
+        return str(setting.get(NORMALISE, self.data.normalise))
 
     @property
     def metric(self) -> str:
@@ -288,7 +313,8 @@ class StudyConfig:
     def record(self) -> dict[str, Any]:
         """Return plain values for JSON; `from_record` reads them back."""
         plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        return plain | {"data": asdict(self.data), "space": self.space.record()}
+        space = self.space.with_normalisations(()).record()  # which the data say
+        return plain | {"data": asdict(self.data), "space": space}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> StudyConfig:
@@ -342,7 +368,7 @@ def run_command(config: StudyConfig, trials: int) -> str:
     options += [
         ("set", f"{name}={axis}")
         for name, axis in config.space.axes.items()
-        if axis != default[name]
+        if name in default and axis != default[name]
     ]
     words = [word for name, value in options for word in (f"--{name}", str(value))]
     return shlex.join(["sweep", "run", config.study, *words])

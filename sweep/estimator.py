@@ -21,7 +21,7 @@ from sweep.workspace import Workspace
 from sweep_model.losses import BCE, SOFTMAX, normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -48,7 +48,7 @@ class SweepClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # u
         are given by label, `val-weighted-accuracy`.
     class_weight : how much a row counts in training: None, `balanced`, or weights by label, of
         which only the ratios count.
-    normalise : `standardise`, `unit` (rows of length sqrt(d)) or `none`.
+    normalise : `standardise`, `unit` (rows of length sqrt(d)) or `none`; several are searched.
     space : where to search, as in `sweep.run`.
     seed : of every random draw.
     workers : threads; they change no number. None: one for each core.
@@ -78,7 +78,7 @@ class SweepClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # u
         val_size: int | None = None,
         objective: str | None = None,
         class_weight: str | Mapping[Any, float] | None = None,
-        normalise: str = NORMALISATIONS[0],
+        normalise: str | Sequence[str] = NORMALISATIONS[0],
         space: Space | AnyPath | Mapping[str, object] | None = None,
         seed: int = 0,
         workers: int | None = None,

@@ -14,11 +14,13 @@ SMALLEST_P = 1e-4
 EXPONENT = re.compile(r"e([+-])0*(\d+)$")
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def number(value: float | str | None, digits: int = 3) -> str:
     """Return a number to so many significant digits, e.g. `0.0239` or `1.76e-5`; an int in full.
 
-    It can be typed into a command.
+    It can be typed into a command. A setting's word is returned as it is.
     """
+    if isinstance(value, str):
+        return value
     if value is None or not math.isfinite(value):
         return UNKNOWN
     if isinstance(value, int):

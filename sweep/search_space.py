@@ -1,5 +1,7 @@
 """The search space: five hyperparameters, their defaults per loss, files and overrides.
 
+Where rows are normalised in several ways, which one is a sixth axis, of words.
+
 1e-4:1e-1:log   a range on a logarithmic scale      {low = 1e-4, high = 1e-1, log = true}
 0:0.5           a range on a linear scale           {low = 0.0, high = 0.5}
 25,50,100       choices                             [25, 50, 100]
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Number: TypeAlias = int | float
+Value: TypeAlias = int | float | str
 MAX_CHOICES = 100
 SHOWN_CHARACTERS = 60
 
@@ -83,6 +86,8 @@ RULES: Mapping[str, Rule] = {
     "flip_probability": Rule(0, 1, integer=False),
 }
 NAMES = tuple(RULES)
+NORMALISE = "normalise"
+"""The axis of how rows are normalised, which a space has where that is searched."""
 
 
 def _unknown(name: object) -> SweepError:
@@ -172,10 +177,35 @@ class Range:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices:
-    """A handful of values; a single one is not searched."""
+class _Listed:
+    """An axis of values that stand in a list."""
 
     name: str
+    values: tuple[Any, ...]
+
+    def suggest(self, trial: Trial) -> Any:
+        """Let Optuna choose a value for a trial."""
+        return trial.suggest_categorical(self.name, self.values)
+
+    def distribution(self) -> BaseDistribution:
+        """Return it in Optuna's terms."""
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.values)
+
+    def at(self, share: float) -> Any:
+        """Return the value at a share of them, 0 to 1."""
+        return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+
+    def points(self, count: int) -> tuple[Any, ...]:  # noqa: ARG002 - the twin of Range.points
+        """Return all values."""
+        return self.values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices(_Listed):
+    """A handful of numbers; a single one is not searched."""
+
     values: tuple[Number, ...]
 
     def __post_init__(self) -> None:
@@ -199,27 +229,9 @@ class Choices:
             raise SweepError(f"{self.name} is one of {self}: got {shown(value)}; take one of them")
         return number
 
-    def suggest(self, trial: Trial) -> Number:
-        """Let Optuna choose a value for a trial."""
-        return trial.suggest_categorical(self.name, self.values)
-
-    def distribution(self) -> BaseDistribution:
-        """Return it in Optuna's terms."""
-        from optuna.distributions import CategoricalDistribution
-
-        return CategoricalDistribution(self.values)
-
-    def at(self, share: float) -> Number:
-        """Return the choice at a share of them, 0 to 1."""
-        return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
-
     def clip(self, value: Number) -> Number:
         """Return the choice that is nearest to `value`."""
         return min(self.values, key=lambda choice: abs(choice - value))
-
-    def points(self, count: int) -> tuple[Number, ...]:  # noqa: ARG002 - the twin of Range.points
-        """Return all choices."""
-        return self.values
 
     def __str__(self) -> str:
         return ",".join(map(_exact, self.values))
@@ -229,7 +241,31 @@ class Choices:
         return list(self.values) if len(self.values) > 1 else self.values[0]
 
 
-Axis: TypeAlias = Range | Choices
+@dataclass(frozen=True, kw_only=True)
+class Words(_Listed):
+    """Two words or more, of which none is nearer to another."""
+
+    values: tuple[str, ...]
+
+    def check(self, value: object) -> str:
+        """Return one of the words, or refuse it."""
+        if value not in self.values:
+            raise SweepError(f"{self.name} is one of {self}: got {shown(value)}; take one of them")
+        return str(value)
+
+    def clip(self, value: Any) -> str:
+        """Return the word itself, or the first one in place of another."""
+        return str(value) if value in self.values else self.values[0]
+
+    def __str__(self) -> str:
+        return ",".join(self.values)
+
+    def record(self) -> Any:
+        """Return what a JSON file would hold."""
+        return list(self.values)
+
+
+Axis: TypeAlias = Range | Choices | Words
 
 
 MAX_GRID_POINTS = 100_000
@@ -237,16 +273,16 @@ MAX_GRID_POINTS = 100_000
 
 @dataclass(frozen=True)
 class Space:
-    """One axis for each of the five hyperparameters."""
+    """One axis for each of the five hyperparameters, and one for `normalise` if it is searched."""
 
     axes: Mapping[str, Axis]
 
     def __post_init__(self) -> None:
-        if tuple(self.axes) != NAMES:
+        if tuple(self.axes) not in (NAMES, (*NAMES, NORMALISE)):
             raise ValueError(f"a space has the axes {NAMES}: got {tuple(self.axes)}")
 
-    def check(self, setting: Mapping[str, object]) -> dict[str, Number]:
-        """Return a setting of this space, or part of one, as plain numbers, or refuse it."""
+    def check(self, setting: Mapping[str, object]) -> dict[str, Value]:
+        """Return a setting of this space, or part of one, as plain values, or refuse it."""
         unknown = [name for name in setting if name not in self.axes]
         if unknown:
             raise _unknown(unknown[0])
@@ -256,16 +292,22 @@ class Space:
         """Let Optuna choose a setting for a trial."""
         return {name: axis.suggest(trial) for name, axis in self.axes.items()}
 
-    def at(self, point: Sequence[float]) -> dict[str, Number]:
+    def at(self, point: Sequence[float]) -> dict[str, Value]:
         """Return the setting at a point of the unit cube, one number for each varied axis."""
         shares = dict(zip(self.varied(), point, strict=True))
         return {name: axis.at(float(shares.get(name, 0))) for name, axis in self.axes.items()}
 
-    def clip(self, setting: Mapping[str, Number]) -> dict[str, Number]:
-        """Return the setting of this space that is nearest to `setting`."""
-        return {name: axis.clip(setting[name]) for name, axis in self.axes.items()}
+    def clip(self, setting: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the setting of this space that is nearest to `setting`.
 
-    def grid(self, levels: int) -> list[dict[str, Number]]:
+        It need not say how rows are normalised.
+        """
+        return {
+            name: axis.clip(setting[name]) if name in setting else axis.at(0)
+            for name, axis in self.axes.items()
+        }
+
+    def grid(self, levels: int) -> list[dict[str, Value]]:
         """Return every combination of all choices and of `levels` points of each range."""
         points = [axis.points(levels) for axis in self.axes.values()]
         size = math.prod(map(len, points))
@@ -284,6 +326,13 @@ class Space:
         """Return what a TOML or JSON file would hold."""
         return {name: axis.record() for name, axis in self.axes.items()}
 
+    def with_normalisations(self, names: Sequence[str]) -> Space:
+        """Return this space for rows that are normalised in these ways; one is not searched."""
+        axes = {name: self.axes[name] for name in NAMES}
+        if len(names) > 1:
+            axes[NORMALISE] = Words(name=NORMALISE, values=tuple(names))
+        return Space(axes)
+
     def without_flips(self) -> Space:
         """Return this space for rows that are no images."""
         unflipped = Choices(name="flip_probability", values=(0.0,))
@@ -298,11 +347,11 @@ class Space:
         ]
 
     def differences(self, other: Space) -> list[str]:
-        """Return one phrase for each axis on which `other` is not this space."""
+        """Return one phrase for each hyperparameter whose axis in `other` is not this one."""
         return [
-            f"{name} {axis} -> {other.axes[name]}"
-            for name, axis in self.axes.items()
-            if axis != other.axes[name]
+            f"{name} {self.axes[name]} -> {other.axes[name]}"
+            for name in NAMES
+            if self.axes[name] != other.axes[name]
         ]
 
 

@@ -17,6 +17,7 @@ from sweep.config import (
     LOSSES,
     NORMALISATIONS,
     TRAIN_CURVES,
+    normalisations_of,
 )
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.search_space import RULES, axes_of
@@ -69,7 +70,7 @@ def run(
     val_size: int | None = None,
     folds: int | None = None,
     split_seed: int | None = None,
-    normalise: str | None = None,
+    normalise: str | Sequence[str] | None = None,
     data_dir: AnyPath | None = None,
     like: str | None = None,
     timeout: float | None = None,
@@ -89,7 +90,8 @@ def run(
     ----------
     study : its name; DATA-LOSS unless given.
     trials : complete and pruned ones in total; 50.
-    data, data_dir, val_size, split_seed, normalise : the rows, see `load_data`.
+    data, data_dir, val_size, split_seed, normalise : the rows, see `load_data`; several ways to
+        normalise them, e.g. `("standardise", "unit")`, are searched.
     folds : of a cross-validation, in place of `val_size` validation rows; 5 where neither is given
         and there are few rows.
     loss : `softmax` or `bce`, one binary cross-entropy per class.
@@ -353,7 +355,7 @@ class Study:
         from sweep.terminal import watching_epochs
 
         original = self._trial(trial)
-        data, tracker = self._rows()[0], self._reach(progress=progress)
+        data, tracker = self._rows(original)[0], self._reach(progress=progress)
         with watching_epochs(max(1, original.epochs), shown=progress) as on_epoch:
             return reproduce_trial(
                 self.record,
@@ -378,10 +380,11 @@ class Study:
         from sweep.data import all_development_rows
 
         trial = self.best
-        _, source = self._rows()
+        _, source = self._rows(trial)
         if refit:
             refuse_without_test_rows(source)
-            rows = partial(all_development_rows, self.config.data, source)
+            normalise = self.config.normalise_of(trial.params)
+            rows = partial(all_development_rows, self.config.data, source, normalise)
             trial = refit_trial(self.record, trial, rows)
             self.sync(progress=progress)
         return open_test_rows(self.record, trial, source, self.tracker, refit=refit)[0]
@@ -448,13 +451,14 @@ class Study:
     def _trial(self, number: int | None) -> TrialRecord:
         return self.best if number is None else self.record.trial(number)
 
-    def _rows(self) -> tuple[Prepared, Source]:
-        """Read the study's rows again, and check that they are the same."""
+    def _rows(self, trial: TrialRecord | None = None) -> tuple[Prepared, Source]:
+        """Read the rows of the study or of one trial again, and check that they are the same."""
         from sweep.data import reopen_data, reopen_source
 
         _check_address(self.record.workspace, self._uri)
         source = reopen_source(self.config.data, self._data_dir, _named(self._data))
-        return reopen_data(self.config.data, source), source
+        normalise = None if trial is None else self.config.normalise_of(trial.params)
+        return reopen_data(self.config.data, source, normalise), source
 
 
 def compare(*studies: Study, progress: bool = False) -> Comparison:
@@ -492,14 +496,15 @@ def load_data(
     val_size: int | None = None,
     folds: int | None = None,
     split_seed: int = 0,
-    normalise: str = NORMALISATIONS[0],
+    normalise: str | Sequence[str] = NORMALISATIONS[0],
 ) -> Prepared:
     """Return training and validation rows, standardised by the training rows, for `Objective`.
 
     `data` is `digits`, `cifar10`, a file with `X` and `y`, `DataFiles`, arrays `(X, y)`, or `auto`:
     CIFAR-10 where it lies ready, else digits. `data_dir` is where CIFAR-10 lies. `.training` and
     `.validation` have `.rows` (n, d) in float32 and `.labels` (n,). The test rows are not among
-    them. `normalise`: `standardise`, `unit` (each row to the length sqrt(d)) or `none`.
+    them. `normalise`: `standardise`, `unit` (each row to the length sqrt(d)) or `none`; where there
+    are several, `Objective` chooses among them.
 
     Few rows are parted into 5 folds unless `val_size` rows are asked for, as by `run`: then both
     are all rows, and `.folds` (n,) says which fold holds each of them out.
@@ -547,6 +552,8 @@ def train(
     from sweep.terminal import watching_epochs
     from sweep.tracking import Tracker
 
+    if len(normalisations_of(normalise)) > 1:
+        raise SweepError(f"a training has one normalisation: got {normalise!r}; name one of them")
     unknown = sorted(set(setting) - set(RULES))
     if unknown:
         raise SweepError(f"a setting has {', '.join(RULES)}: got {unknown[0]!r}")

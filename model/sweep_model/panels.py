@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from sweep_model import Floats, Labels, Mask
     from sweep_model.losses import Loss
-    from sweep_model.training import DivergedError
+    from sweep_model.training import DivergedError, PanelKind
 
 LANES = (1, 2, 4, 8)
 KERNELS = 1
@@ -68,6 +68,7 @@ class Problem:
     class_weights : (k,) how much a row of each class counts in `weighted_accuracy`.
     held_out : whether each training is evaluated on training rows: "val" are those whose weight is
         0 in it, "train" the others. All lanes share the product, so folds read the rows once.
+    normalise : how the rows were made ready, a name: those trainings train on them that carry it.
 
     Raises
     ------
@@ -83,6 +84,7 @@ class Problem:
     further: Mapping[str, Sequence[str]] = field(default_factory=dict)
     class_weights: Floats | None = None
     held_out: bool = False
+    normalise: str = "standardise"
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -116,7 +118,7 @@ class LaneState:
 
 
 class Panel:
-    """Trainings of one batch size and seed in the lanes of one matrix of weights.
+    """Trainings of one batch size, seed and rows in the lanes of one matrix of weights.
 
     Attributes
     ----------
@@ -414,22 +416,24 @@ class Panels:
 
     Parameters
     ----------
-    problem : rows, loss and classes.
+    problems : rows, loss and classes; several have the same rows, each normalised in its own way.
     lanes : of every panel: 1, 2, 4 or 8. The bits of a training depend on it.
     next_pass : the number of the first pass.
 
     Attributes
     ----------
+    problems : by the name of how their rows are normalised.
     next_pass : the number of the next pass.
     may_move : whether trainings may change their lane, so that fewer panels hold them; not where
         `lanes_agree` says no.
     """
 
-    def __init__(self, problem: Problem, *, lanes: int, next_pass: int = 0) -> None:
+    def __init__(self, *problems: Problem, lanes: int, next_pass: int = 0) -> None:
         if lanes not in LANES:
             raise ValueError(f"lanes must be one of {LANES}, got {lanes!r}")
-        self.problem, self.lanes, self.next_pass, self.may_move = problem, lanes, next_pass, True
-        self._groups: dict[tuple[int, int], list[Panel]] = {}
+        self.problems = {problem.normalise: problem for problem in problems}
+        self.lanes, self.next_pass, self.may_move = lanes, next_pass, True
+        self._groups: dict[PanelKind, list[Panel]] = {}
         self._places: dict[Hashable, tuple[Panel, int]] = {}
 
     def __len__(self) -> int:
@@ -441,13 +445,15 @@ class Panels:
         Raises
         ------
         ValueError
-            The key is taken, the pass is another, or there are flips but no images.
+            The key is taken, the pass is another, there are flips but no images, or no rows are
+            normalised as its are.
         """
-        basis, seed = self.problem.rows.basis, training.seed
+        problem = self.problem_of(training)
+        basis, classes = problem.rows.basis, problem.classes
         if training.first_pass != self.next_pass:
             raise ValueError(f"{training.first_pass=} is not the next pass, {self.next_pass}")
-        weights = basis.turn(initial_weights(seed, self.problem.classes, basis.features))
-        bias = np.zeros(self.problem.classes, dtype=np.float32)
+        weights = basis.turn(initial_weights(training.seed, classes, basis.features))
+        bias = np.zeros(classes, dtype=np.float32)
         self.restore(key, training, LaneState(weights, bias))
 
     def restore(self, key: Hashable, training: Training, state: LaneState) -> None:
@@ -458,10 +464,10 @@ class Panels:
         ValueError
             As `start`, or the state is not of these rows.
         """
-        basis, classes = self.problem.rows.basis, self.problem.classes
-        setting = training.hyperparameters
+        problem, setting = self.problem_of(training), training.hyperparameters
+        basis, classes = problem.rows.basis, problem.classes
         check_images(basis.features, setting.flip_probability, basis.image_shape)
-        check_row_weights(training.row_weights, len(self.problem.rows.labels))
+        check_row_weights(training.row_weights, len(problem.rows.labels))
         if key in self._places:
             raise ValueError(f"{key=} is training already")
         if not training.first_pass <= self.next_pass < training.first_pass + training.epochs:
@@ -469,14 +475,20 @@ class Panels:
         shapes = state.weights.shape, state.bias.shape
         if shapes != ((classes, basis.features), (classes,)):
             raise ValueError(f"state of shapes {shapes} is not of these rows")
-        group = self._groups.setdefault((training.seed, setting.batch_size), [])
+        group = self._groups.setdefault(training.panel_kind, [])
         panel = next((one for one in group if None in one.trainings), None)
         if panel is None:
             panel = Panel(
-                self.problem, seed=training.seed, batch_size=setting.batch_size, lanes=self.lanes
+                problem, seed=training.seed, batch_size=setting.batch_size, lanes=self.lanes
             )
             group.append(panel)
         self._place(key, panel, training, state)
+
+    def problem_of(self, training: Training) -> Problem:
+        """Return whose rows a training trains on; a ValueError where there are none."""
+        if training.normalise not in self.problems:
+            raise ValueError(f"rows are {', '.join(self.problems)}, not {training.normalise!r}")
+        return self.problems[training.normalise]
 
     def drop(self, key: Hashable) -> None:
         """Take a training out; a KeyError where there is no such key."""
@@ -619,11 +631,13 @@ def _train_and_evaluate(
 
 
 def _reading_together(panels: list[Panel]) -> list[list[Panel]]:
-    """Group panels of one seed whose batches fit into the longest of the group."""
+    """Group panels of the same rows and seed whose batches fit into the longest of the group."""
     groups: list[list[Panel]] = []
     for panel in sorted(panels, key=lambda one: -one.batch_size):
         for group in groups:
-            if group[0].seed == panel.seed and group[0].batch_size % panel.batch_size == 0:
+            first = group[0]
+            same = first.problem is panel.problem and first.seed == panel.seed
+            if same and first.batch_size % panel.batch_size == 0:
                 group.append(panel)
                 break
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,14 @@ class Rows:
             raise ValueError("there must be at least one row, and no label below 0")
 
 
+class PanelKind(NamedTuple):
+    """What the trainings of one panel have in common."""
+
+    normalise: str
+    seed: int
+    batch_size: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Training:
     """One training: a setting with a seed, from its first pass over the rows to its last.
@@ -50,6 +58,7 @@ class Training:
     epochs : passes that it takes in all.
     row_weights : (n,) float, 0 or more, how much each training row counts: a batch's gradient is
         the weighted mean over its rows, and a batch of weight 0 makes no step. None: all the same.
+    normalise : how its rows are made ready, a name: it trains on those that carry the same one.
 
     Raises
     ------
@@ -63,6 +72,12 @@ class Training:
     number: int = 0
     first_pass: int = 0
     row_weights: Floats | None = None
+    normalise: str = "standardise"
+
+    @property
+    def panel_kind(self) -> PanelKind:
+        """Which panels it may stand in."""
+        return PanelKind(self.normalise, self.seed, self.hyperparameters.batch_size)
 
     def __post_init__(self) -> None:
         if self.epochs < 1:

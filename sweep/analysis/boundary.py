@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from sweep.analysis.selection import find_selected
 from sweep.errors import SweepError
 from sweep.search import best_trial, first_rung, load_study, study_names, tally
-from sweep.search_space import MAX_CHOICES, RULES, Choices, Range
+from sweep.search_space import MAX_CHOICES, RULES, Choices, Range, Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -95,6 +95,8 @@ def edges_of(
     edges = []
     for name in config.space.varied():
         axis = config.space.axes[name]
+        if isinstance(axis, Words):  # which have no ends
+            continue
         for side in SIDES:
             wider = widened(axis, {side}, config.epochs)
             edge = Edge(
@@ -149,14 +151,14 @@ def _best_tenth(config: StudyConfig, complete: Sequence[TrialRecord]) -> list[Tr
     return [trial for trial, value in zip(complete, worth, strict=True) if value <= last]
 
 
-def _bound(axis: Axis, side: Side) -> Number:
+def _bound(axis: Range | Choices, side: Side) -> Number:
     low, high = (
         (axis.low, axis.high) if isinstance(axis, Range) else (min(axis.values), max(axis.values))
     )
     return low if side == "low" else high
 
 
-def _lies_at(axis: Axis, side: Side, trial: TrialRecord) -> bool:
+def _lies_at(axis: Range | Choices, side: Side, trial: TrialRecord) -> bool:
     value, bound = trial.params[axis.name], _bound(axis, side)
     if not isinstance(axis, Range):
         return bool(value == bound)
@@ -190,7 +192,7 @@ def widened(axis: Axis, sides: Collection[Side], epochs: int) -> Axis:
     """
     if isinstance(axis, Range):
         return _wider_range(axis, sides, epochs)
-    return _more_choices(axis, sides, epochs)
+    return axis if isinstance(axis, Words) else _more_choices(axis, sides, epochs)
 
 
 def _wider_range(axis: Range, sides: Collection[Side], epochs: int) -> Range:

@@ -191,7 +191,10 @@ def describe_answers(
         loss=config.loss,
         trial=trial.number,
         weights_digest=trial.weights_digest or "",
-        setting={name: float(value) for name, value in trial.params.items()},
+        setting={
+            name: value if isinstance(value, str) else float(value)
+            for name, value in trial.params.items()
+        },
         seeds=seeds,
         confirmed_mean=mean,
         confirmed_error=error,

@@ -71,7 +71,7 @@ class Answers:
     loss: str
     trial: int
     weights_digest: str
-    setting: dict[str, float]
+    setting: dict[str, float | str]
     seeds: int
     confirmed_mean: float | None
     confirmed_error: float | None

@@ -28,10 +28,10 @@ from sweep.search import (
     Interrupts,
     Status,
     TrainingLog,
+    TrialRecord,
     nan_to_none,
     outlasting,
     ranked,
-    row_weights,
     study_lock,
     tally,
     train_alone,
@@ -41,9 +41,7 @@ from sweep.search import (
 from sweep.search_space import BASELINES
 from sweep.statistics import t_half_width
 from sweep.tracking import RunState
-from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.rng import LIMIT
-from sweep_model.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,8 +50,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sweep.data import Prepared
-    from sweep.search import StudyRecord, TrialRecord
+    from sweep.search import StudyRecord
     from sweep.timings import Timings
+    from sweep_model.training import Training
 
 Values: TypeAlias = "dict[str, dict[str, float | None]]"
 """The objective by seed and trial, as text for JSON; None where the training diverged."""
@@ -355,15 +354,7 @@ class Confirming:
             seeds = waiting[: engine.workers]
             logs = {
                 (str(seed), str(number)): TrainingLog(
-                    Training(
-                        hyperparameters=Hyperparameters(**self.settings[number]),
-                        epochs=config.epochs,
-                        seed=seed,
-                        number=number,
-                        row_weights=row_weights(config.class_weight, self.data),
-                    ),
-                    self.data,
-                    config.loss,
+                    replace(self._training(number), seed=seed), self.data, config.loss
                 )
                 for seed in seeds
                 for number in self._missing(seed, done)
@@ -391,6 +382,11 @@ class Confirming:
             stopped=interrupts.came,
         ) as engine:
             return outlasting(train, interrupts, unfinished=unfinished, warned=self.warned)
+
+    def _training(self, number: int) -> Training:
+        params = self.settings[number]
+        trial = TrialRecord(number=number, index=0, params=params, first_pass=0)
+        return training_of(self.study.config, trial, self.data)
 
     def _confirmation(self, done: Values) -> Confirmation:
         config = self.study.config

@@ -15,6 +15,7 @@ from sweep.config import (
     check_study_name,
     default_lanes,
     default_slots,
+    normalisations_of,
 )
 from sweep.data import (
     auto_notice,
@@ -35,10 +36,10 @@ from sweep.search import (
     row_weights,
     study_names,
 )
-from sweep.search_space import DEFAULT_SPACES
+from sweep.search_space import DEFAULT_SPACES, NORMALISE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sweep.config import DataConfig
@@ -82,7 +83,7 @@ class Plan:
     val_size: int | None
     folds: int | None
     split_seed: int | None
-    normalise: str | None
+    normalise: tuple[str, ...] | None
     axes: Mapping[str, Axis]
     settings: Mapping[str, Any]
 
@@ -194,7 +195,7 @@ def plan_study(
     val_size: int | None = None,
     folds: int | None = None,
     split_seed: int | None = None,
-    normalise: str | None = None,
+    normalise: str | Sequence[str] | None = None,
     axes: Mapping[str, Axis] | None = None,
     **settings: Any,
 ) -> Plan:
@@ -211,6 +212,9 @@ def plan_study(
     """
     given = {name: value for name, value in settings.items() if value is not None}
     check_folds(folds, val_size)
+    if normalise is None and axes is not None and NORMALISE in axes:  # of another study's space
+        normalise = str(axes[NORMALISE])
+    ways = None if normalise is None else normalisations_of(normalise)
     loss = given.get("loss", LOSSES[0])
     if loss not in LOSSES:
         raise SweepError(f"loss must be one of {', '.join(LOSSES)}: got {loss!r}")
@@ -246,7 +250,7 @@ def plan_study(
         val_size=val_size,
         folds=folds,
         split_seed=split_seed,
-        normalise=normalise,
+        normalise=ways,
         axes=axes or {},
         settings=given,
     )

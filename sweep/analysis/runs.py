@@ -25,7 +25,6 @@ from sweep.search import (
     trial_note,
 )
 from sweep.tracking import RunState, inputs, provenance
-from sweep_model.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,8 +78,9 @@ def training_state(
     seed: int | None = None,
 ) -> RunState:
     """Return what MLflow is to know of a training, whose seed is the config's unless given."""
-    setting, seed = Hyperparameters(**trial.params), config.training_seed if seed is None else seed
+    setting, seed = trial.hyperparameters, config.training_seed if seed is None else seed
     given = parameters(setting, loss=config.loss, epochs=config.epochs, seed=seed)
+    given |= {name: value for name, value in trial.params.items() if name not in given}
     tags = {
         **tags,
         "status": trial.status,

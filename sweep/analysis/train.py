@@ -109,6 +109,7 @@ def train_single(
         epochs=epochs,
         seed=seed,
         row_weights=row_weights(class_weight, data),
+        normalise=data.normalise,
     )
     log = TrainingLog.begun(training, data, loss)
     trial, key = TrialRecord(number=0, index=0, params=params, first_pass=0), uuid4().hex

@@ -20,7 +20,6 @@ from sweep.curves import metrics_of
 from sweep.errors import SweepError
 from sweep.io import check_replaceable, scratch_folder, with_room, write_whole
 from sweep.search import BUDGETS, CONFIRMATION, TEST_OPENINGS, Status, study_lock, tally
-from sweep.search_space import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -156,7 +155,8 @@ def _saved(classifier: LinearClassifier) -> bytes:
 def _trials_table(config: StudyConfig, trials: Iterable[TrialRecord]) -> str:
     """Return a row per trial; the objective stands where a trial is complete."""
     metrics = metrics_of(config)
-    head = ["trial", "status", "epochs", "objective", *metrics, *NAMES]
+    names = list(config.space.axes)
+    head = ["trial", "status", "epochs", "objective", *metrics, *names]
     rows = [
         [
             trial.number,
@@ -164,7 +164,7 @@ def _trials_table(config: StudyConfig, trials: Iterable[TrialRecord]) -> str:
             trial.epochs,
             trial.last(config.metric) if trial.status == Status.COMPLETE else None,
             *(trial.last(metric) if trial.epochs else None for metric in metrics),
-            *(trial.params[name] for name in NAMES),
+            *(trial.params[name] for name in names),
             *(trial.index, trial.first_pass, trial.weights_digest),
             *(_utc(trial.began), _utc(trial.ended), trial.reason),
         ]
@@ -230,7 +230,7 @@ train/..., val/...     training and validation rows
 .../loss, .../cost     mean loss in nats; with l2 * sum(W^2) added
 .../accuracy           fraction of rows
 l2, learning_rate, decay_period (epochs between two halvings of the rate), batch_size,
-flip_probability       the setting
+flip_probability       the setting; normalise, too, where that was searched
 trial, first_pass      with the setting, the seed and the lanes they decide every bit of a trial
 status                 complete, pruned (ended early), failed, or running when it was exported
 

@@ -16,11 +16,20 @@ from pydantic import (
 )
 
 from sweep.analysis import Confirmation
-from sweep.config import MAX_FOLDS, MAX_SEED, MAX_SLOTS, PATHS, SUFFIXES, StudyConfig
+from sweep.config import (
+    MAX_FOLDS,
+    MAX_SEED,
+    MAX_SLOTS,
+    NORMALISATIONS,
+    PATHS,
+    SUFFIXES,
+    StudyConfig,
+    normalisations_of,
+)
 from sweep.curves import METRICS, NOUNS, metrics_of
 from sweep.errors import SweepError
 from sweep.search import Status, TrialRecord, best_trial
-from sweep.search_space import NAMES, RULES, Choices, Range, shown
+from sweep.search_space import NAMES, RULES, Range, shown
 
 FORMAT, VERSION = "sweep study", 2
 MAX_CONTAINERS = 2_000_000
@@ -40,6 +49,13 @@ def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("must be printable characters, in one line")
     return text
+
+
+def _normalised(text: str) -> str:
+    try:
+        return ",".join(normalisations_of(text))
+    except SweepError as error:
+        raise ValueError(str(error)) from error
 
 
 def _distinct(values: list[int]) -> list[int]:
@@ -79,7 +95,7 @@ class DataModel(_Model):
     split_digest: Digest
     parts: dict[Part, Line | Annotated[dict[Line, Line], Field(max_length=10)]] = {}
     folds: Annotated[int, Field(ge=0, le=MAX_FOLDS)] = 0
-    normalise: Literal["standardise", "unit", "none"] = "standardise"
+    normalise: Annotated[str, AfterValidator(_normalised)] = NORMALISATIONS[0]
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -141,7 +157,7 @@ class TrialModel(_Model):
 
     number: Count
     index: Count
-    params: Annotated[dict[str, Number], Field(max_length=len(NAMES))]
+    params: Annotated[dict[str, Number | Word], Field(max_length=len(NAMES) + 1)]
     first_pass: Count
     status: Literal["complete", "pruned", "failed", "running"]
     # In a spreadsheet what begins otherwise might be a formula.
@@ -189,21 +205,30 @@ class TrialModel(_Model):
             raise ValueError(f"{status}, so ended must not be {self.ended!r}")
         if (status in ("complete", "pruned")) != (self.weights_digest is not None):
             raise ValueError(f"{status}, so weights_digest must not be {self.weights_digest}")
-        if set(self.params) != set(NAMES):
-            raise ValueError(f"params must be {', '.join(NAMES)}: got {shown(list(self.params))}")
-        for name, axis in config.space.axes.items():
-            value = RULES[name].check(name, self.params[name])
+        axes = config.space.axes
+        if set(self.params) != set(axes):
+            raise ValueError(f"params must be {', '.join(axes)}: got {shown(list(self.params))}")
+        for name, value in self.setting.items():
+            axis = axes[name]
             # A setting that a user queued may lie outside of a range.
-            if isinstance(axis, Choices) and value not in axis.values:
+            if not isinstance(axis, Range) and value not in axis.values:
                 raise ValueError(f"{name} must be one of {axis}: got {value!r}")
             if isinstance(axis, Range) and axis.log and value <= 0:
                 raise ValueError(f"{name} must be above 0: got {value!r}")
 
     @property
+    def setting(self) -> dict[str, Any]:
+        """Its parameters, each number of its own type."""
+        return {
+            name: RULES[name].check(name, value) if name in RULES else value
+            for name, value in self.params.items()
+        }
+
+    @property
     def record(self) -> TrialRecord:
         """The trial as the record of a study has it."""
-        params = {name: RULES[name].check(name, value) for name, value in self.params.items()}
-        return TrialRecord(**self.model_dump() | {"params": params, "status": Status(self.status)})
+        typed = {"params": self.setting, "status": Status(self.status)}
+        return TrialRecord(**self.model_dump() | typed)
 
 
 class EstimateModel(_Model):

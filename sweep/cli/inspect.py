@@ -13,14 +13,15 @@ import click
 from sweep.cli.options import (
     json_option,
     loss_option,
+    normalise_option,
     open_in_folder,
     space_options,
     study_argument,
 )
-from sweep.config import LOSSES
+from sweep.config import LOSSES, NORMALISATIONS, normalisations_of
 from sweep.curves import NOUNS
 from sweep.formatting import between, fixed, number, percent
-from sweep.search_space import BASELINES, NAMES, read_space
+from sweep.search_space import BASELINES, NAMES, NORMALISE, read_space
 from sweep.terminal import (
     BLOCKS,
     SELECTED,
@@ -90,7 +91,7 @@ def _trial(trial: int | None) -> str:
     return "-" if trial is None else str(trial)
 
 
-SORTS = ("result", "trial", "epochs", "val/loss", "train/accuracy", *NAMES)
+SORTS = ("result", "trial", "epochs", "val/loss", "train/accuracy", *NAMES, NORMALISE)
 STYLES = {"pruned": "dim", "failed": "red", "running": "yellow"}
 LEAST_BLOCKS, MOST_BLOCKS = 8, 40
 """Of a curve: with fewer it shows no shape, with more it shows nothing further."""
@@ -363,6 +364,11 @@ def _columns(
             heading: [number(trial.get(name)) for trial in trials]
             for heading, name in zip(SETTINGS, NAMES, strict=True)
         },
+        **(
+            {NORMALISE: [trial[NORMALISE] for trial in trials]}
+            if any(NORMALISE in trial for trial in trials)
+            else {}
+        ),
     }
 
 
@@ -432,7 +438,10 @@ def best_lines(study: StudyRecord, trial: TrialRecord) -> list[str]:
         value = f"{confirmation.metric} {winner.mean:.4f} +- {winner.standard_error:.4f}"
         searched = "pruned" if math.isnan(winner.search) else f"{winner.search:.4f}"
         sure = f"{grounds(study)}: mean and standard error; {searched} in the search"
-    setting = ", ".join(f"{name} {value:.4g}" for name, value in trial.params.items())
+    setting = ", ".join(
+        f"{name} {value if isinstance(value, str) else f'{value:.4g}'}"
+        for name, value in trial.params.items()
+    )
     lines = [f"best: trial {trial.number}, {value}", f"      {setting}", f"sure: {sure}"]
     others = {
         metric: _with_interval(trial, metric)
@@ -488,9 +497,15 @@ def next_command(study: StudyRecord) -> str:
 @click.command()
 @loss_option
 @space_options
+@normalise_option
 @json_option
 def space(
-    *, loss: str | None, space_file: Path | None, overrides: tuple[str, ...], as_json: bool
+    *,
+    loss: str | None,
+    space_file: Path | None,
+    overrides: tuple[str, ...],
+    normalise: str | None,
+    as_json: bool,
 ) -> None:
     """Show the search space that a new study would have with the same options.
 
@@ -500,7 +515,8 @@ def space(
     from sweep.search import portfolio
 
     loss = loss or LOSSES[0]
-    searched = read_space(loss, space_file, overrides)
+    ways = normalisations_of(normalise or NORMALISATIONS[0])
+    searched = read_space(loss, space_file, overrides).with_normalisations(ways)
     baseline, advised = searched.clip(BASELINES[loss]), portfolio()
     if as_json:
         wave = {"data": advised.data, "settings": [asdict(each) for each in advised.settings]}
@@ -509,7 +525,7 @@ def space(
         return
     print_table(
         ["hyperparameter", "values", "trial 0"],
-        [[name, str(axis), f"{baseline[name]:g}"] for name, axis in searched.axes.items()],
+        [[name, str(axis), number(baseline[name], 6)] for name, axis in searched.axes.items()],
         title=f"{loss} search space",
     )
     click.echo()

@@ -26,6 +26,7 @@ from sweep.config import (
     USUAL_FOLDS,
     DataFiles,
     class_weights,
+    normalisations_of,
 )
 from sweep.errors import SweepError
 
@@ -87,10 +88,11 @@ split_seed_option = click.option(
 )
 normalise_option = click.option(
     "--normalise",
-    type=click.Choice(NORMALISATIONS),
+    metavar="HOW",
+    callback=lambda *given: _normalisations(given[2]),
     show_default=NORMALISATIONS[0],
-    help="Features by the training rows' mean and deviation, each row to one length, or as they "
-    "are; one for a study, `sweep compare` compares studies.",
+    help="Features by the training rows' mean and deviation (standardise), each row to one length "
+    "(unit), or as they are (none). `sweep run` searches among several: standardise,unit.",
 )
 data_option = click.option(
     "--data",
@@ -252,6 +254,14 @@ def _with_files(command: Command) -> Command:
         return command(data=with_parts(data, **parts), **options)
 
     return cast("Command", gathered)
+
+
+def _normalisations(given: str | None) -> str | None:
+    """Return what --normalise names, in one order."""
+    try:
+        return None if given is None else ",".join(normalisations_of(given))
+    except SweepError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
 def _names(given: str | None) -> dict[str, str]:

@@ -20,6 +20,7 @@ from sweep.config import (
     USUAL_FOLDS,
     DataConfig,
     DataFiles,
+    normalisations_of,
 )
 from sweep.errors import SweepError
 from sweep.io import free_memory
@@ -183,6 +184,9 @@ class Prepared:
     stratified sample, in both cases. `notices` are what the user should know of them, a line each.
     With `folds`, (n,) from 0, all rows train and validate, in one order: in the trainings of a fold
     its rows are held out, which are then validated on. Standardisation sees all of them.
+
+    Where several normalisations are searched, `normalise` is the first, and `others` are the same
+    rows in the same order, normalised in the other ways.
     """
 
     name: str
@@ -196,6 +200,21 @@ class Prepared:
     split_digest: str
     notices: tuple[str, ...] = ()
     folds: Labels | None = None
+    normalise: str = NORMALISATIONS[0]
+    others: tuple[Prepared, ...] = ()
+
+    @property
+    def normalisations(self) -> tuple[Prepared, ...]:
+        """These rows in each of the ways in which they are normalised."""
+        return (self, *self.others)
+
+    def normalised(self, normalise: str) -> Prepared:
+        """Return these rows in one of the ways alone; a ValueError where they are not."""
+        for each in self.normalisations:
+            if each.normalise == normalise:
+                return replace(each, others=())
+        names = ", ".join(each.normalise for each in self.normalisations)
+        raise ValueError(f"rows are {names}, not {normalise!r}")
 
     @cached_property
     def balanced_weights(self) -> Floats:
@@ -258,12 +277,13 @@ def check_memory(name: str, rows: int, features: int, *, bytes_each: int) -> Non
         )
 
 
-def _may_widen(rows: int, features: int) -> bool:
+def _may_widen(rows: int, features: int, copies: int) -> bool:
     """Whether the training rows are held as float32 beside what was given, which is faster.
 
-    It changes no bit, see `UnwidenedRows`.
+    So many `copies` of them are held, one for each normalisation. It changes no bit, see
+    `UnwidenedRows`.
     """
-    needed, free = 4 * rows * features, free_memory()
+    needed, free = 4 * rows * features * copies, free_memory()
     return needed <= WIDEST and (free is None or needed <= free / 2)
 
 
@@ -393,7 +413,8 @@ def folds_notice(choice: DataConfig, *, usual: bool) -> list[str]:
     if not choice.folds:
         return []
     why = f", as there are at most {FEW_ROWS:,} rows (--val-size N: one split)" if usual else ""
-    seen = "features are standardised by all of them, " if choice.normalise == "standardise" else ""
+    standardised = "standardise" in normalisations_of(choice.normalise)
+    seen = "features are standardised by all of them, " if standardised else ""
     line = (
         f"{choice.folds} folds{why}: each of {choice.val_size:,} rows validates once, {seen}and a "
         "trial's model is the mean of its folds'."
@@ -458,35 +479,54 @@ def prepare(
     dataset: Dataset,
     split: Split,
     *,
-    normalise: str = NORMALISATIONS[0],
+    normalise: str | Sequence[str] = NORMALISATIONS[0],
     mirrored: bool = False,
 ) -> Prepared:
     """Standardise the rows of a split; CIFAR-10 takes 0.6 GB more and two seconds.
 
-    `mirrored` puts the training rows in the mirror basis, which panels train in.
+    `normalise` is how or, where that is searched, in which ways. `mirrored` puts the training rows
+    in the mirror basis, which panels train in.
     """
-    if normalise not in NORMALISATIONS:
-        raise SweepError(f"normalise must be one of {', '.join(NORMALISATIONS)}: got {normalise!r}")
+    ways = normalisations_of(normalise)
     labels, val_labels = dataset.labels[split.train], dataset.labels[split.val]
     sample, others = stratified_sample(labels, SAMPLE)
     order = np.concatenate([sample, others])
-    try:
-        training = ChosenRows(dataset.rows, split.train[order])
+    training = ChosenRows(dataset.rows, split.train[order])
+    validation = ChosenRows(dataset.rows, split.val if split.folds is None else split.val[order])
+    ordered, val_ordered = labels[order], dataset.labels[validation.numbers]
+    check_memory(dataset.name, *validation.shape, bytes_each=4 * len(ways))
+    widened = mirrored and _may_widen(*training.shape, len(ways))
+
+    def normalised(way: str) -> Prepared:
         standardiser = (
             Standardiser.fit(ChosenRows(dataset.rows, split.train))
-            if normalise == "standardise"
-            else Standardiser.unfitted(training.shape[1], unit=normalise == "unit")
+            if way == "standardise"
+            else Standardiser.unfitted(training.shape[1], unit=way == "unit")
         )
         with np.errstate(over="raise"):  # a value too far from the mean for float32
-            trained_on: Rows | MirrorRows = (
-                _mirrored(training, labels[order], standardiser, dataset.image_shape)
+            trained_on = (
+                _mirrored(training, ordered, standardiser, dataset.image_shape, widened=widened)
                 if mirrored
-                else Rows(standardiser.apply(training), labels[order])
+                else Rows(standardiser.apply(training), ordered)
             )
-            validation = split.val if split.folds is None else split.val[order]
-            validated_on = Rows(
-                standardiser.apply(ChosenRows(dataset.rows, validation)), dataset.labels[validation]
-            )
+            validated_on = Rows(standardiser.apply(validation), val_ordered)
+        return Prepared(
+            name=dataset.name,
+            training=trained_on,
+            validation=validated_on,
+            sample=len(sample),
+            standardiser=standardiser,
+            class_names=dataset.class_names,
+            image_shape=dataset.image_shape,
+            data_digest=dataset.digest,
+            split_digest=split.digest,
+            notices=dataset.notices + tuple(_notices(dataset, labels, val_labels, standardiser)),
+            folds=None if split.folds is None else split.folds[order],
+            normalise=way,
+        )
+
+    try:
+        first, *further = [normalised(way) for way in ways]
     except (ValueError, FloatingPointError) as error:
         raise SweepError(f"{dataset.name}: {error}; rescale or drop the feature") from error
     except MemoryError as error:
@@ -494,19 +534,7 @@ def prepare(
             f"{dataset.name}: memory does not suffice to standardise {len(dataset.rows):,} rows x "
             f"{dataset.rows.shape[1]:,} features; end other programs, or save fewer of them"
         ) from error
-    return Prepared(
-        name=dataset.name,
-        training=trained_on,
-        validation=validated_on,
-        sample=len(sample),
-        standardiser=standardiser,
-        class_names=dataset.class_names,
-        image_shape=dataset.image_shape,
-        data_digest=dataset.digest,
-        split_digest=split.digest,
-        notices=dataset.notices + tuple(_notices(dataset, labels, val_labels, standardiser)),
-        folds=None if split.folds is None else split.folds[order],
-    )
+    return replace(first, others=tuple(further))
 
 
 def constant_features(dataset: Dataset, split: Split) -> int:
@@ -540,12 +568,17 @@ def _notices(
 
 
 def _mirrored(
-    rows: ChosenRows, labels: Labels, standardiser: Standardiser, image_shape: ImageShape | None
+    rows: ChosenRows,
+    labels: Labels,
+    standardiser: Standardiser,
+    image_shape: ImageShape | None,
+    *,
+    widened: bool,
 ) -> MirrorRows:
-    """Return rows in the mirror basis, as an array where there is room for one."""
+    """Return rows in the mirror basis, as an array or as they were given."""
     basis = MirrorBasis(rows.shape[1], image_shape)
     unwidened = UnwidenedRows(rows, standardiser, basis)
-    return MirrorRows(unwidened.widened() if _may_widen(*rows.shape) else unwidened, labels, basis)
+    return MirrorRows(unwidened.widened() if widened else unwidened, labels, basis)
 
 
 def choose_data(
@@ -554,7 +587,7 @@ def choose_data(
     val_size: int | None,
     split_seed: int,
     folds: int | None = None,
-    normalise: str = NORMALISATIONS[0],
+    normalise: str | Sequence[str] = NORMALISATIONS[0],
     mirrored: bool = False,
 ) -> tuple[DataConfig, Prepared]:
     """Load, split (see `split_rows`) and standardise; return the record of the choice and the rows.
@@ -576,7 +609,7 @@ def choose_data(
         split_digest=data.split_digest,
         parts={} if files is None else files.parts(),
         folds=0 if split.folds is None else int(split.folds.max()) + 1,
-        normalise=normalise,
+        normalise=",".join(each.normalise for each in data.normalisations),
     )
     return choice, data
 
@@ -621,8 +654,8 @@ def _found(recorded: Path, folders: Sequence[Path]) -> Path:
     return existing[0]
 
 
-def reopen_data(choice: DataConfig, source: Source) -> Prepared:
-    """Load a study's rows again, ready for panels.
+def reopen_data(choice: DataConfig, source: Source, normalise: str | None = None) -> Prepared:
+    """Load a study's rows again, ready for panels; as one trial's are, where `normalise` is given.
 
     Raises
     ------
@@ -630,7 +663,8 @@ def reopen_data(choice: DataConfig, source: Source) -> Prepared:
         They, or their split, are no longer the recorded ones.
 
     """
-    again, data = choose_data(source, **choice.split, normalise=choice.normalise, mirrored=True)
+    normalise = normalise or choice.normalise
+    again, data = choose_data(source, **choice.split, normalise=normalise, mirrored=True)
     where = source.name if source.folder is None else source.location
     for name in ("data_digest", "split_digest"):
         old, new = getattr(choice, name), getattr(again, name)
@@ -642,11 +676,14 @@ def reopen_data(choice: DataConfig, source: Source) -> Prepared:
     return data
 
 
-def all_development_rows(choice: DataConfig, source: Source) -> Prepared:
-    """Return a study's training and validation rows as training rows, standardised by them all."""
+def all_development_rows(choice: DataConfig, source: Source, normalise: str) -> Prepared:
+    """Return a study's training and validation rows as training rows, standardised by them all.
+
+    They are normalised as a trial's are.
+    """
     dataset = source.development()
     every, split = np.arange(len(dataset.rows)), split_rows(source, dataset, **choice.split)
-    return prepare(dataset, Split(every, split.val), normalise=choice.normalise, mirrored=True)
+    return prepare(dataset, Split(every, split.val), normalise=normalise, mirrored=True)
 
 
 def _remedy(source: str) -> str:

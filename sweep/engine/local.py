@@ -65,8 +65,10 @@ class LocalEngine:
     ) -> None:
         self.workers = workers or available_cores()
         self.timings, self.operations = timings, 0.0
-        self._problem = shared_rows(data, loss, train_curve, further, class_weights).problem()
-        self._panels = Panels(self._problem, lanes=lanes, next_pass=first_pass)
+        rows = shared_rows(data, loss, train_curve, further, class_weights)
+        problems = rows.problems()
+        self._operations = operations_an_epoch(problems[0])  # all have as many
+        self._panels = Panels(*problems, lanes=lanes, next_pass=first_pass)
         self._lanes = LaneChecks(self._panels)
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="trainer")
 
@@ -142,7 +144,7 @@ class LocalEngine:
         began, trainings = time.perf_counter(), len(self._panels)
         results, seconds = self._panels.run_pass(self._threads, self.workers)
         if trainings:
-            self.operations += trainings * operations_an_epoch(self._problem)
+            self.operations += trainings * self._operations
             wall = time.perf_counter() - began
             parts = {
                 "training": sum(one.training for one in seconds) / self.workers,
@@ -170,7 +172,7 @@ class LaneChecks:
         size = training.hyperparameters.batch_size
         if size not in self._sizes:
             self._sizes.add(size)
-            problem, lanes = self._panels.problem, self._panels.lanes
+            problem, lanes = self._panels.problem_of(training), self._panels.lanes
             self.agree = self.agree and lanes_agree(problem, lanes=lanes, batch_size=size)
             self._panels.may_move = self.agree
 
@@ -183,18 +185,18 @@ def available_cores() -> int:
 
 
 class SharedRows(NamedTuple):
-    """What a `Problem` is made of, no array twice: what is sent to other processes.
+    """What `Problem`s are made of, no array twice: what is sent to other processes.
 
     Attributes
     ----------
-    training, validation : rows.
+    training, validation : rows, by the name of how they are normalised.
     shown : so many training rows are evaluated after every epoch.
     further, class_weights : metrics that validation rows are evaluated by, see `Problem`.
     held_out : whether training rows that a training leaves out validate it, and no others.
     """
 
-    training: MirrorRows
-    validation: MirrorRows
+    training: Mapping[str, MirrorRows]
+    validation: Mapping[str, MirrorRows]
     shown: int
     loss: str
     classes: int
@@ -202,11 +204,14 @@ class SharedRows(NamedTuple):
     class_weights: tuple[float, ...] | None = None
     held_out: bool = False
 
-    def problem(self) -> Problem:
-        """Return the problem; nothing is copied."""
-        rows, evaluation, final = self.training, {}, {}
+    def problems(self) -> list[Problem]:
+        """Return a problem for each normalisation; nothing is copied."""
+        return [self._problem(normalise) for normalise in self.training]
+
+    def _problem(self, normalise: str) -> Problem:
+        rows, evaluation, final = self.training[normalise], {}, {}
         if not self.held_out:
-            evaluation = {"train": rows.first(self.shown), "val": self.validation}
+            evaluation = {"train": rows.first(self.shown), "val": self.validation[normalise]}
             final = {"final": rows} if self.shown < len(rows.labels) else {}
         return Problem(
             rows=rows,
@@ -217,6 +222,7 @@ class SharedRows(NamedTuple):
             classes=self.classes,
             further={"val": self.further},
             class_weights=None if self.class_weights is None else np.array(self.class_weights),
+            normalise=normalise,
         )
 
 
@@ -230,15 +236,21 @@ def shared_rows(
     """Return what trains: the validation rows are turned into the mirror basis."""
     if train_curve not in TRAIN_CURVES:
         raise ValueError(f"train_curve must be one of {TRAIN_CURVES}, got {train_curve!r}")
-    rows = data.training
-    if not isinstance(rows, MirrorRows):
-        raise TypeError("rows must be in the mirror basis: prepare(..., mirrored=True)")
+    training: dict[str, MirrorRows] = {}
+    for each in data.normalisations:
+        if not isinstance(each.training, MirrorRows):
+            raise TypeError("rows must be in the mirror basis: prepare(..., mirrored=True)")
+        training[each.normalise] = each.training
+    rows = len(data.training.labels)
     return SharedRows(
-        training=rows,
-        validation=rows
+        training=training,
+        validation=training
         if data.folds is not None
-        else MirrorRows.of(data.validation, data.image_shape),
-        shown=len(rows.labels) if train_curve == "all" else min(data.sample, len(rows.labels)),
+        else {
+            each.normalise: MirrorRows.of(each.validation, data.image_shape)
+            for each in data.normalisations
+        },
+        shown=rows if train_curve == "all" else min(data.sample, rows),
         loss=loss,
         classes=len(data.class_names),
         further=further,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
     from sweep_model.panels import LaneState
-    from sweep_model.training import Training
+    from sweep_model.training import PanelKind, Training
 
 
 @dataclass(eq=False)
@@ -26,17 +26,16 @@ class Actor:
 
 @dataclass(eq=False)
 class Panel:
-    """Trainings of one seed and batch size that share products, all with one actor."""
+    """Trainings of one kind that share products, all with one actor."""
 
-    seed: int
-    batch_size: int
+    kind: PanelKind
     members: list[Member] = field(default_factory=list)
     actor: Actor | None = None
 
     @property
     def cost(self) -> float:
         """About how long a pass takes, relative to others."""
-        return pass_cost(self.batch_size)
+        return pass_cost(self.kind.batch_size)
 
 
 @dataclass(eq=False)
@@ -76,12 +75,11 @@ class Placement:
         """Give a training a place in a panel; a ValueError where the key is taken."""
         if key in self.members:
             raise ValueError(f"{key=} is training already")
-        group = training.seed, training.hyperparameters.batch_size
         for panel in self.panels:
-            if (panel.seed, panel.batch_size) == group and len(panel.members) < self.lanes:
+            if panel.kind == training.panel_kind and len(panel.members) < self.lanes:
                 break
         else:
-            panel = Panel(*group)
+            panel = Panel(training.panel_kind)
             self.panels.append(panel)
         self._count += 1
         self.members[key] = member = Member(key, self._count, training, panel, state)
@@ -95,10 +93,10 @@ class Placement:
 
     def compact(self, *, may_move: bool) -> None:
         """Forget empty panels, and move trainings together where others become empty by it."""
-        groups: defaultdict[tuple[int, int], list[Panel]] = defaultdict(list)
+        groups: defaultdict[PanelKind, list[Panel]] = defaultdict(list)
         for panel in sorted(self.panels, key=lambda panel: -len(panel.members)):
             if panel.members:
-                groups[panel.seed, panel.batch_size].append(panel)
+                groups[panel.kind].append(panel)
         for group in groups.values():
             while may_move and sum(self.lanes - len(one.members) for one in group) >= self.lanes:
                 for member in group.pop().members:

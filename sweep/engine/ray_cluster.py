@@ -100,12 +100,12 @@ class Trainer:
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(BLAS_THREADS, user_api="blas")
-        self._problem, self._width, self._further = rows.problem(), lanes, rows.further
+        self._problems, self._width, self._further = rows.problems(), lanes, rows.further
         self.clear()
 
     def clear(self) -> None:
         """Forget all trainings."""
-        self._panels = Panels(self._problem, lanes=self._width)
+        self._panels = Panels(*self._problems, lanes=self._width)
         self._lanes = LaneChecks(self._panels)
 
     def about(self) -> tuple[str, Environment]:
@@ -140,7 +140,7 @@ class Trainer:
     def run_pass(self) -> Answer:
         """Train and evaluate each training for one epoch."""
         results, (seconds,) = self._panels.run_pass()
-        names = self._problem.sets
+        names = self._problems[0].sets
         values = np.full((len(results), len(names), 3), np.nan)
         further = np.zeros((len(results), len(self._further)))
         diverged: dict[Hashable, tuple[int, str]] = {}
@@ -200,7 +200,7 @@ class RayEngine:
         self.workers = max(cluster.cores(), SEEDS)
         self._first_pass, self._clock = first_pass, clock
         self._noted, self._warned, self._stopped = noted, warned, stopped
-        problem = rows.problem()
+        problem = rows.problems()[0]
         self._sets = problem.sets
         self._operations = operations_an_epoch(problem)
         self._reference: Any = None

@@ -216,7 +216,7 @@ class StudyFacts:
         return Measure(self.config.metric)
 
     @property
-    def setting(self) -> Mapping[str, float]:
+    def setting(self) -> Mapping[str, Any]:
         """The selected trial's hyperparameters."""
         return {} if self.selected is None else self.selected.params
 

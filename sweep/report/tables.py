@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sweep.formatting import (
     UNKNOWN,
@@ -18,7 +18,7 @@ from sweep.formatting import (
     plain_name,
 )
 from sweep.search import needed, range_in_words
-from sweep.search_space import Choices
+from sweep.search_space import Choices, Words
 from sweep.statistics import Share
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sweep.analysis import Answers, Comparison, Confirmation, Confirmed, Difference, Edge
     from sweep.report.facts import Measure, StudyFacts, TrialRow
-    from sweep.search_space import Axis, Number
+    from sweep.search_space import Axis
 
 TIED = "\N{ALMOST EQUAL TO}"
 STAR = "\N{BLACK STAR}"
@@ -201,8 +201,10 @@ def setting_table(study: StudyFacts) -> Table:
     )
 
 
-def _position(axis: Axis, value: Number) -> Cell:
+def _position(axis: Axis, value: Any) -> Cell:
     """Return where a value lies on the axis of its hyperparameter."""
+    if isinstance(axis, Words):
+        return f"one of {len(axis.values)}"
     if isinstance(axis, Choices):
         choices = sorted(axis.values)
         if len(choices) == 1:

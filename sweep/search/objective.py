@@ -15,7 +15,7 @@ from sweep.environment import BLAS_THREADS
 from sweep.errors import SweepError
 from sweep.search.halving import first_rung
 from sweep.search.trials import Status
-from sweep.search_space import DEFAULT_SPACES
+from sweep.search_space import DEFAULT_SPACES, NORMALISE
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES
 from sweep_model.preprocessing import MirrorRows
@@ -91,7 +91,8 @@ class Objective:
     Parameters
     ----------
     data
-        Training and validation rows, see `sweep.load_data`; of folds the mean is returned.
+        Training and validation rows, see `sweep.load_data`; of folds the mean is returned, and of
+        several normalisations a trial chooses one.
     loss
         `softmax` or `bce`.
     epochs
@@ -129,7 +130,8 @@ class Objective:
         default = DEFAULT_SPACES[loss]
         if data.image_shape is None:
             default = default.without_flips()
-        self.space = space if space is not None else default
+        ways = [each.normalise for each in data.normalisations]
+        self.space = (default if space is None else space).with_normalisations(ways)
         self.seed = seed
         self.metric = metric
 
@@ -153,11 +155,13 @@ class Objective:
                 f"{self.metric} is to {wanted}, and the study is to {', '.join(directions)}; "
                 f'create it with direction="{wanted}"'
             )
-        hyperparameters = Hyperparameters(**self.space.suggest(trial))
+        setting = self.space.suggest(trial)
+        data = self.data.normalised(setting.pop(NORMALISE, self.data.normalise))
+        hyperparameters = Hyperparameters(**setting)
         value = float("nan")
         try:
             for result in train_trial(
-                self.data,
+                data,
                 hyperparameters,
                 loss=self.loss,
                 epochs=self.epochs,

@@ -34,7 +34,6 @@ from sweep.search.scheduler import Outcome, Scheduler
 from sweep.search.training_log import TrainingLog, WeightImages
 from sweep.search.trials import Listener, Status, TrialRecord, tally
 from sweep.timings import Timings
-from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.preprocessing import largest_eigenvalue
 from sweep_model.training import Training
 
@@ -82,12 +81,13 @@ def passes(
 def training_of(config: StudyConfig, trial: TrialRecord, data: Prepared) -> Training:
     """Return the training of a trial, which decides its bits."""
     return Training(
-        hyperparameters=Hyperparameters(**trial.params),
+        hyperparameters=trial.hyperparameters,
         epochs=config.epochs,
         seed=config.training_seed,
         number=trial.number,
         first_pass=trial.first_pass,
         row_weights=row_weights(config.class_weight, data),
+        normalise=config.normalise_of(trial.params),
     )
 
 
@@ -325,7 +325,10 @@ class Runner:
             config,
             rows=len(data.training.labels),
             classes=len(data.class_names),
-            eigenvalue=largest_eigenvalue(data.training.rows[: data.sample]),
+            eigenvalues={
+                each.normalise: largest_eigenvalue(each.training.rows[: each.sample])
+                for each in data.normalisations
+            },
         )
         self._ended: dict[int, TrialRecord] = {}
         self._begun: dict[int, TrialRecord] = {}

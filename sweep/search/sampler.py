@@ -3,7 +3,7 @@
 The coordinate that matters is the length of the descent,
 
     T = learning_rate * (n / batch_size) * sum over epochs e of decay_factor ** (e // decay_period)
-    descent = T * sqrt(largest eigenvalue of the covariance of the standardised training rows)
+    descent = T * sqrt(largest eigenvalue of the covariance of the normalised training rows)
 
 with n training rows, T divided by K for bce, whose gradient is 1/K of softmax's. Good settings lie
 in the same range of it on small and large, narrow and wide data, where good learning rates do not
@@ -13,6 +13,7 @@ learning_rate.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import tomllib
@@ -28,7 +29,7 @@ from sweep.config import trial_seed
 from sweep.search.halving import BASELINE
 from sweep.search.storage import quiet_optuna
 from sweep.search.trials import Status
-from sweep.search_space import BASELINES, Range
+from sweep.search_space import BASELINES, NORMALISE, Range
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES
 
@@ -95,14 +96,14 @@ class Coordinates:
     Attributes
     ----------
     rows, classes : training rows and classes.
-    eigenvalue : the largest of the covariance of the standardised training rows; 0 where none of
-        the features varies.
+    eigenvalues : by how the training rows are normalised, the largest of their covariance; 0 where
+        none of the features varies.
     """
 
     config: StudyConfig
     rows: int
     classes: int
-    eigenvalue: float
+    eigenvalues: Mapping[str, float]
 
     def descent(self, setting: Mapping[str, Any]) -> float:
         """Return log10 descent of a setting."""
@@ -110,19 +111,18 @@ class Coordinates:
 
     @cached_property
     def limits(self) -> tuple[float, float] | None:
-        """The range of log10 descent over all batch sizes and decay periods, or None.
+        """The range of log10 descent, whatever else of a setting it depends on; or None.
 
-        There is none where learning rates are a list, or no pair of the others allows any of it.
+        There is none where learning rates are a list, or none of the others allow any of it.
         """
-        space = self.config.space
-        if not isinstance(space.axes["learning_rate"], Range):
+        axes = self.config.space.axes
+        if not isinstance(axes["learning_rate"], Range):
             return None
-        periods, sizes = (space.axes[name] for name in ("decay_period", "batch_size"))
+        others = [name for name in ("decay_period", "batch_size", NORMALISE) if name in axes]
         allowed = [
             part
-            for period in periods.points(POINTS)
-            for size in sizes.points(POINTS)
-            if (part := self._allowed({"decay_period": period, "batch_size": size})) is not None
+            for values in itertools.product(*(axes[name].points(POINTS) for name in others))
+            if (part := self._allowed(dict(zip(others, values, strict=True)))) is not None
         ]
         if not allowed:
             return None
@@ -141,15 +141,19 @@ class Coordinates:
         decays = sum(rates.rate(epoch) for epoch in range(config.epochs))
         log_length = math.log10(self._share * self.rows / setting["batch_size"] * decays)
         # Rounded, so that another BLAS proposes the same settings.
-        return log_length + round(math.log10(self.eigenvalue or 1) / 2, 2)
+        eigenvalue = self.eigenvalues[self.config.normalise_of(setting)]
+        return log_length + round(math.log10(eigenvalue or 1) / 2, 2)
 
     @property
     def _share(self) -> float:
         """How large the gradient and a good l2 are, beside those of softmax."""
         return 1 / self.classes if LOSSES[self.config.loss].mean_of_classes else 1.0
 
-    def advised(self, advice: Advice) -> dict[str, Any]:
-        """Return the setting of the space that is nearest to what is advised."""
+    def advised(self, advice: Advice, turn: int = 0) -> dict[str, Any]:
+        """Return the setting of the space that is nearest to what is advised.
+
+        Where normalisation is searched, each of the ways has its `turn`.
+        """
         axes = self.config.space.axes
         setting = {
             "l2": axes["l2"].clip(self._share * advice.l2),
@@ -159,6 +163,9 @@ class Coordinates:
             "batch_size": axes["batch_size"].clip(advice.batch_size),
             "flip_probability": axes["flip_probability"].clip(advice.flip_probability),
         }
+        if NORMALISE in axes:
+            ways = axes[NORMALISE].points(POINTS)
+            setting[NORMALISE] = ways[turn % len(ways)]
         rate = 10 ** (advice.descent - self._log_factor(setting))
         setting["learning_rate"] = axes["learning_rate"].clip(rate)
         return {name: setting[name] for name in axes}
@@ -233,12 +240,14 @@ class Sampler:
     Parameters
     ----------
     config : of the study.
-    rows, classes, eigenvalue : see `Coordinates`.
+    rows, classes, eigenvalues : see `Coordinates`.
     """
 
-    def __init__(self, config: StudyConfig, *, rows: int, classes: int, eigenvalue: float) -> None:
+    def __init__(
+        self, config: StudyConfig, *, rows: int, classes: int, eigenvalues: Mapping[str, float]
+    ) -> None:
         self.config = config
-        self.coordinates = Coordinates(config, rows, classes, eigenvalue)
+        self.coordinates = Coordinates(config, rows, classes, eigenvalues)
 
     def propose(
         self, index: int, trials: Sequence[Trial], observe: Callable[[], optuna.Study]
@@ -323,7 +332,10 @@ class Sampler:
     @cached_property
     def _advised(self) -> list[dict[str, Any]]:
         """The portfolio in the study's space, each setting once."""
-        settings = [self.coordinates.advised(advice) for advice in portfolio().settings]
+        settings = [
+            self.coordinates.advised(advice, turn)
+            for turn, advice in enumerate(portfolio().settings)
+        ]
         return list({tuple(setting.items()): setting for setting in settings}.values())
 
     def _halton(self, index: int) -> Sequence[float]:

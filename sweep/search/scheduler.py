@@ -37,7 +37,7 @@ class Scheduler:
     Parameters
     ----------
     config : of the study.
-    rows, classes, eigenvalue : of the training rows, see `sampler.Coordinates`.
+    rows, classes, eigenvalues : of the training rows, see `sampler.Coordinates`.
 
     Attributes
     ----------
@@ -46,11 +46,13 @@ class Scheduler:
     exhausted : whether a grid has no point left.
     """
 
-    def __init__(self, config: StudyConfig, *, rows: int, classes: int, eigenvalue: float) -> None:
+    def __init__(
+        self, config: StudyConfig, *, rows: int, classes: int, eigenvalues: Mapping[str, float]
+    ) -> None:
         self.config, self.next_pass = config, 0
         self.trials: list[Trial] = []
         self.exhausted = False
-        self._sampler = Sampler(config, rows=rows, classes=classes, eigenvalue=eigenvalue)
+        self._sampler = Sampler(config, rows=rows, classes=classes, eigenvalues=eigenvalues)
         self._pruner = make_pruner(config)
 
     @property

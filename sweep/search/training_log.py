@@ -55,6 +55,8 @@ class TrainingLog:
 
     Attributes
     ----------
+    data
+        Rows that are normalised as the training's are, and in other ways, too; only those are kept.
     times
         When each epoch ended, in milliseconds since 1970.
     metrics
@@ -72,6 +74,9 @@ class TrainingLog:
     metrics: dict[str, float] = field(default_factory=dict)
     images: WeightImages | None = None
     _ended_with: LaneState | None = None
+
+    def __post_init__(self) -> None:
+        self.data = self.data.normalised(self.training.normalise)
 
     @classmethod
     def begun(cls, training: Training, data: Prepared, loss: str) -> TrainingLog:

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sweep.curves import METRICS
+from sweep.search_space import NAMES
+from sweep_model.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -83,6 +85,11 @@ class TrialRecord:
     trouble: str = ""
     began: int = 0
     ended: int | None = None
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """Its setting, but for how its rows are normalised."""
+        return Hyperparameters(**{name: self.params[name] for name in NAMES})
 
     @property
     def epochs(self) -> int:

@@ -168,6 +168,26 @@ def test_what_the_data_are_may_not_change_but_where_they_lie_may(make_config):
         assert config.differences(other) == phrases
 
 
+def test_how_rows_are_normalised_decides_whether_the_space_has_an_axis_for_it(make_config):
+    def normalised(text):
+        return replace(make_config(), data=replace(make_config().data, normalise=text))
+
+    assert normalised("unit").space == make_config().space
+    searched = normalised("none,standardise")
+    assert searched.data.normalise == "standardise,none"  # always in one order
+    assert str(searched.space.axes["normalise"]) == "standardise,none"
+    assert StudyConfig.from_record(searched.record()) == searched
+    assert tuple(searched.record()["space"]) == tuple(make_config().record()["space"])
+    assert replace(searched, data=make_config().data) == make_config()
+    assert make_config().differences(searched) == ["normalise standardise -> standardise,none"]
+    assert searched.normalise_of({"normalise": "none"}) == "none"
+    assert normalised("unit").normalise_of({"l2": 0.1}) == "unit"
+    record = searched.record()
+    record["data"]["normalise"] = "standardise,cosine"
+    with pytest.raises(SweepError, match="normalise must be one of standardise, unit, none: got"):
+        StudyConfig.from_record(record)
+
+
 def test_rows_of_a_file_may_have_moved_and_other_rows_may_not(make_config, tmp_path):
     data = make_config().data
     file = tmp_path / "there.npz"

@@ -13,6 +13,7 @@ from sweep.search_space import (
     BASELINES,
     DEFAULT_SPACES,
     NAMES,
+    NORMALISE,
     RULES,
     Choices,
     Range,
@@ -231,6 +232,31 @@ def test_a_difference_says_what_it_was_and_what_it_is_to_the_last_digit():
     assert one.differences(other) == ["l2 0.1234567 -> 0.1234568"]
     assert tuple(one.axes) == NAMES
     assert "l2" not in one.varied()
+
+
+def test_normalisation_is_an_axis_of_words_where_there_are_several():
+    plain = DEFAULT_SPACES["softmax"]
+    space = plain.with_normalisations(("standardise", "unit"))
+    assert tuple(space.axes) == (*NAMES, NORMALISE)
+    assert space.varied()[-1] == NORMALISE
+    assert plain.with_normalisations(("unit",)) == space.with_normalisations(()) == plain
+    axis = space.axes[NORMALISE]
+    assert (str(axis), axis.record()) == ("standardise,unit", ["standardise", "unit"])
+    assert axis.distribution().choices == axis.points(9) == ("standardise", "unit")
+    assert [axis.at(share) for share in (0, 0.49, 0.5, 1)] == [*["standardise"] * 2, *["unit"] * 2]
+    assert space.check({NORMALISE: "unit"}) == {NORMALISE: "unit"}
+    assert "normalise is one of standardise,unit: got 'none'" in refusal(axis.check, "none")
+    assert "got 1; take one" in refusal(axis.check, 1)
+    assert "unknown hyperparameter 'normalise'" in refusal(plain.check, {NORMALISE: "unit"})
+    assert "unknown hyperparameter 'normalise'" in refusal(axis_from_text, "normalise=unit,none")
+    for asked, nearest in (({}, "standardise"), ({NORMALISE: "unit"}, "unit")):
+        assert space.clip({**BASELINES["softmax"], **asked})[NORMALISE] == nearest
+    assert space.differences(plain) == plain.differences(space) == []
+    one = Space({name: Choices(name=name, values=(1,)) for name in NAMES})
+    grid = one.with_normalisations(("unit", "none")).grid(3)
+    assert [point[NORMALISE] for point in grid] == ["unit", "none"]
+    trial = optuna.create_study().ask()
+    assert space.suggest(trial) == trial.params
 
 
 def test_the_grid_is_every_combination_of_the_choices_and_of_ends_and_middles():

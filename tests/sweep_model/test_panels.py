@@ -464,6 +464,34 @@ def test_place_and_neighbours_change_not_one_bit_at_the_size_of_cifar10():
             assert_place_does_not_matter(problem, usual, lanes)
 
 
+# Rows that are normalised in several ways.
+
+
+def test_rows_of_another_normalisation_change_not_one_bit():
+    plain, one = problem_of(), changed(epochs=3)
+    halved = MirrorRows(plain.rows.rows / 2, plain.rows.labels, plain.rows.basis)
+    other = replace(plain, rows=halved, evaluation={"train": halved}, normalise="unit")
+    trainings = {
+        (way, number): replace(one, number=number, normalise=way)
+        for way in ("standardise", "unit")
+        for number in range(3)
+    }
+    for lanes in (1, 4):
+        panels, outcomes = Panels(plain, other, lanes=lanes), {key: [] for key in trainings}
+        for key, training in trainings.items():
+            panels.start(key, training)
+        for _ in range(3):
+            for key, outcome in run_pass(panels, workers=2).items():
+                outcomes[key].append(outcome)
+        for (way, number), passes in outcomes.items():
+            own = plain if way == "standardise" else other
+            expected = alone(own, trainings[way, number], lanes=lanes)
+            assert bits(passes) == bits(expected), (way, number)
+        assert bits(outcomes["standardise", 1]) != bits(outcomes["unit", 1])
+    with pytest.raises(ValueError, match="rows are standardise, unit, not 'none'"):
+        panels.start("strange", replace(one, first_pass=3, normalise="none"))
+
+
 # Moving, going on elsewhere, and workers.
 
 

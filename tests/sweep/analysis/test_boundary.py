@@ -80,6 +80,15 @@ def test_a_best_trial_at_a_bound_is_told_with_all_that_speaks_for_it(make_config
     ]
 
 
+def test_words_have_no_bound(make_config, found):
+    config = make_config()
+    config = replace(config, data=replace(config.data, normalise="standardise,unit"))
+    unit = {"normalise": "unit"}
+    assert found(*[unit] * 3, config=config, inside=INSIDE | {"normalise": "standardise"}) == set()
+    both = found(unit | {"l2": 1.0}, config=config, inside=INSIDE | {"normalise": "standardise"})
+    assert both == {("l2", "high")}
+
+
 def test_more_than_half_of_the_best_tenth_at_a_bound_is_enough_without_the_best(
     make_config, trials_of, found
 ):

@@ -83,7 +83,8 @@ def test_it_is_the_champion_counted_and_not_trained_twice(study, workspace):
 
 def test_one_that_diverges_is_refused_and_leaves_nothing(study, tiny_npz):
     trial = replace(study.best, params={**study.best.params, "learning_rate": 1e30, "l2": 1.0})
-    rows = all_development_rows(study.config.data, open_source(str(tiny_npz)))
+    data = study.config.data
+    rows = all_development_rows(data, open_source(str(tiny_npz)), data.normalise)
     with pytest.raises(SweepError, match=r"diverged in epoch 1.*`sweep test tiny-softmax`"):
         refit(study.record, trial, lambda: rows)
     assert study.record.attribute(REFITS) is None

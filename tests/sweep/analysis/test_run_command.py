@@ -42,6 +42,14 @@ def test_a_study_begun_by_its_command_has_the_same_config():
     assert settled(run_command(config, 4)) == (config, 4)
 
 
+def test_a_study_that_chooses_among_normalisations_says_so():
+    config, _ = settled("sweep run of-digits --data digits --trials 4 --normalise none,standardise")
+    command = run_command(config, 4)
+    assert "--normalise standardise,none" in command
+    assert "--set" not in command
+    assert settled(command) == (config, 4)
+
+
 def test_a_usual_study_has_a_short_command(make_config):
     data = replace(make_config().data, source="digits", name="digits")
     usual = make_config(data=data, slots=default_slots(50))

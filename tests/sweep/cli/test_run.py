@@ -1,4 +1,5 @@
 import hashlib
+import json
 import re
 import signal
 import socket
@@ -164,6 +165,33 @@ def test_a_dry_run_tells_the_plan_and_leaves_no_trace(
     assert shown.exit_code == 0
     golden("dry-run", re.sub(r"\b[0-9a-f]{12}\b", "DIGEST", shown.stdout))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_normalisations_are_chosen_among_where_several_are_named(in_workspace, tiny_npz, invoke):
+    del in_workspace
+    several = ("run", "--data", tiny_npz, "--normalise", "none,standardise")
+    plan = invoke(*several, "--dry-run")
+    assert plan.stdout.splitlines()[-1] == "  normalise         standardise,none"
+    done = invoke(*several, "--trials", "4", "--epochs", "1", "--sampler", "random")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"^ {6}l2 .*, normalise (standardise|none)$", done.stdout, re.MULTILINE)
+    lines = invoke("show", "tiny-softmax", "--sort", "normalise").stdout.splitlines()
+    assert any("normalise" in line for line in lines[:4])
+    best = json.loads(invoke("best", "tiny-softmax", "--json").stdout)
+    assert best["normalise"] in ("standardise", "none")
+    space = invoke("space", "--normalise", "unit,none")
+    assert re.search(r"normalise +.*unit,none +.*unit\b", space.stdout)
+    shown = json.loads(invoke("space", "--normalise", "unit,none", "--json").stdout)
+    assert shown["space"]["normalise"] == ["unit", "none"]
+    assert shown["trial_0"]["normalise"] == "unit"
+    assert "normalise" not in invoke("space", "--normalise", "unit").stdout
+    for bad in ("cosine", "unit,unit", ""):
+        refused = invoke("run", "--data", tiny_npz, "--normalise", bad)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert "normalise must be one of standardise, unit, none: got" in refused.stderr
+    train = invoke("train", "--data", tiny_npz, "--normalise", "unit,none")
+    assert (train.exit_code, train.stdout) == (1, "")
+    assert "a training has one normalisation: got 'unit,none'; name one of them" in train.stderr
 
 
 # In place of large data: every pass takes its time, and says that it is there.

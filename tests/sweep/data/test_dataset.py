@@ -351,8 +351,8 @@ def test_rows_that_are_not_widened_are_read_to_the_same_bits(monkeypatch):
         )
         wide = prepare(images, split, mirrored=True)
         single = prepare(replace(images, rows=rows.astype(np.float64)), split)
-        with monkeypatch.context() as little:
-            little.setattr("sweep.data.dataset.free_memory", lambda: 0)
+        with monkeypatch.context() as little:  # enough for the validation rows alone
+            little.setattr("sweep.data.dataset.free_memory", lambda: 4 * 1_250 * 12)
             held = prepare(images, split, mirrored=True)
         numbers = rng.permutation(1_250)[:70]
         assert isinstance(wide.training.rows, np.ndarray)
@@ -373,7 +373,7 @@ def test_rows_are_normalised_as_asked_and_found_again_so(monkeypatch):
         np.testing.assert_allclose(rows.validation.rows, first[split.val], rtol=1e-6)
         wide = prepare(dataset, split, normalise=normalise, mirrored=True)
         with monkeypatch.context() as little:
-            little.setattr("sweep.data.dataset.free_memory", lambda: 0)
+            little.setattr("sweep.data.dataset.free_memory", lambda: 4 * 300 * 64)
             held = prepare(dataset, split, normalise=normalise, mirrored=True)
         assert np.array_equal(held.training.rows[:99], wide.training.rows[:99])
         choice, chosen = choose_data(Digits(), val_size=None, split_seed=0, normalise=normalise)
@@ -383,6 +383,35 @@ def test_rows_are_normalised_as_asked_and_found_again_so(monkeypatch):
         SweepError, match="normalise must be one of standardise, unit, none: got 'a"
     ):
         prepare(dataset, split, normalise="a")
+
+
+def test_rows_in_several_normalisations_are_as_large_as_there_is_room_for(monkeypatch):
+    dataset = Digits().development()
+    split, ways = split_rows(Digits(), dataset), ("standardise", "unit", "none")
+    n, d = len(split.train), dataset.rows.shape[1]
+    wide = prepare(dataset, split, normalise="none,unit,standardise", mirrored=True)
+    assert [each.normalise for each in wide.normalisations] == list(ways)
+    for way in ways:
+        alone = prepare(dataset, split, normalise=way, mirrored=True)
+        each = wide.normalised(way)
+        assert each.normalisations == (each,)
+        assert np.array_equal(each.training.rows, alone.training.rows)
+        assert np.array_equal(each.validation.rows, alone.validation.rows)
+        assert np.array_equal(each.training.labels, wide.training.labels)
+    with pytest.raises(ValueError, match="rows are unit, not 'none'"):
+        wide.normalised("unit").normalised("none")
+    for count in (1, 2, 3):  # their copies may take half of what is free
+        for free, arrays in ((8 * n * d * count, True), (8 * n * d * count - 1, False)):
+            with monkeypatch.context() as little:
+                little.setattr("sweep.data.dataset.free_memory", lambda: free)  # noqa: B023
+                held = prepare(dataset, split, normalise=ways[:count], mirrored=True)
+            rows = [each.training.rows for each in held.normalisations]
+            assert [isinstance(one, np.ndarray) for one in rows] == [arrays] * count
+    assert all(one.given is rows[0].given for one in rows)  # nothing is held twice
+    assert np.array_equal(rows[2][:99], wide.normalised("none").training.rows[:99])
+    monkeypatch.setattr("sweep.data.dataset.free_memory", lambda: 4 * 300 * d * 2)
+    with pytest.raises(SweepError, match=r"digits: 300 rows x 64 features need .* of memory"):
+        prepare(dataset, split, normalise=ways, mirrored=True)
 
 
 def test_rows_that_cannot_be_standardised_are_refused(monkeypatch):

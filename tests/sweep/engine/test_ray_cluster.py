@@ -222,6 +222,34 @@ def test_folds_on_a_cluster_are_those_of_this_machine(tiny_data):
     assert "macro_f1_sd" in outcomes[0][0][0][0].evaluations["val"].further
 
 
+def test_each_training_has_its_own_rows_on_a_cluster(tiny_data):
+    halved = replace(tiny_data.training, rows=tiny_data.training.rows / 2)
+    data = replace(tiny_data, others=(replace(tiny_data, training=halved, normalise="unit"),))
+    outcomes = []
+    for engine in (
+        LocalEngine(data, loss="softmax", lanes=2, workers=1, timings=Timings()),
+        RayEngine(
+            MemoryCluster("a", "b"),
+            shared_rows(data, "softmax", "sample"),
+            lanes=2,
+            timings=Timings(),
+        ),
+    ):
+        with engine:
+            for number in range(6):
+                way = "unit" if number % 3 else "standardise"
+                engine.start(number, replace(training(number), normalise=way))
+            results = [engine.run_pass() for _ in range(3)]
+            states = engine.states(range(6))
+        outcomes.append((results, [state.weights.tobytes() for state in states.values()]))
+    assert outcomes[0] == outcomes[1]
+    placement = Placement(4)
+    for number in range(4):
+        way = "unit" if number % 2 else "standardise"
+        placement.add(number, replace(training(0), normalise=way))
+    assert [panel.kind.normalise for panel in placement.panels] == ["standardise", "unit"]
+
+
 def test_cores_that_come_in_mid_study_are_used_and_change_no_bit(local, on):
     cluster, said = MemoryCluster("a"), []
     grow = {0: lambda: cluster.add("b", "b")}

@@ -175,6 +175,39 @@ def test_a_killed_driver_goes_on_and_so_does_a_study_that_moves(command, expecte
     assert all_of(tmp_path) == expected
 
 
+# So that rows are held as they were given: as where there are many.
+HELD = """
+import sys
+from sweep.data import dataset
+dataset.WIDEST = 0
+from sweep.cli import main
+main()
+"""
+
+
+def test_rows_held_as_they_were_given_train_to_the_same_bits_on_a_cluster(data, tmp_path):
+    options = f"run s --data {data} --trials 8 --epochs 4 --normalise standardise,unit,none"
+    studies = []
+    with cluster(2) as begun:
+        for name, program, ray in (
+            ("wide", SWEEP, []),
+            ("held", [sys.executable, "-c", HELD], []),
+            ("far", [sys.executable, "-c", HELD], ["--ray", begun.address]),
+        ):
+            (tmp_path / name).mkdir()
+            done = subprocess.run(
+                [*program, *options.split(), *ray],
+                cwd=tmp_path / name,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            studies.append(all_of(tmp_path / name))
+    assert studies[0] == studies[1] == studies[2]
+    assert len({params["normalise"] for _, params, *_ in studies[0]}) == 3
+
+
 def test_a_head_that_is_gone_ends_the_study_with_75(command, tmp_path):
     longer = [*command, "--epochs", "400", "--pruner", "none"]
     with cluster(1) as begun, running(longer, tmp_path, begun) as process:

@@ -15,7 +15,7 @@ def searched(make_config, make_trial):
 
     def search(trials=12, gain=0.001, **changes):
         config = make_config(**{"epochs": 9, "sampler": "random", **changes})
-        scheduler = Scheduler(config, rows=45, classes=3, eigenvalue=1.0)
+        scheduler = Scheduler(config, rows=45, classes=3, eigenvalues={"standardise": 1.0})
 
         def value(trial):
             return trial.index / 100 + gain * trial.epoch

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -29,7 +30,8 @@ def sampler(make_config):
         config = make_config(
             **{"epochs": 50, "slots": 16, "space": read_space(loss, overrides=space)} | changes
         )
-        return Sampler(config, rows=rows, classes=CLASSES, eigenvalue=eigenvalue)
+        eigenvalues = eigenvalue if isinstance(eigenvalue, dict) else {"standardise": eigenvalue}
+        return Sampler(config, rows=rows, classes=CLASSES, eigenvalues=eigenvalues)
 
     return make
 
@@ -194,7 +196,7 @@ def test_whatever_is_proposed_lies_in_the_users_space(
     low, high = 10**exponent, 10 ** (exponent + width)
     axes = [f"learning_rate={low!r}:{high!r}:log", f"batch_size={','.join(map(str, sizes))}"]
     config = make_config(epochs=20, space=read_space(loss, overrides=axes), loss=loss)
-    coordinates = Coordinates(config, rows, CLASSES, eigenvalue)
+    coordinates = Coordinates(config, rows, CLASSES, {"standardise": eigenvalue})
     proposed = coordinates.at(point[: len(config.space.varied())])
     assert config.space.check(proposed) == proposed
     for advice in portfolio().settings:
@@ -343,6 +345,81 @@ def test_tpe_before_any_rung_draws_at_random_within_the_limits(sampler):
     for index in range(1, 12):
         descent = made.coordinates.descent(made.propose(index, [], lambda: study))
         assert LOW - 1e-9 <= descent <= HIGH + 1e-9
+
+
+# Normalisations
+
+
+WAYS = {"standardise": 100.0, "unit": 1.0, "none": 1e6}
+
+
+@pytest.fixture
+def choosing(sampler, make_config):
+    """Return a function that makes the sampler of a study among three normalisations."""
+
+    def make(*space, **changes):
+        data = replace(make_config().data, normalise=",".join(WAYS))
+        return sampler(*space, eigenvalue=WAYS, data=data, **changes)
+
+    return make
+
+
+def test_each_normalisation_descends_by_its_own_eigenvalue(choosing, sampler):
+    coordinates, plain = choosing().coordinates, sampler().coordinates
+    for way, eigenvalue in WAYS.items():
+        expected = plain.descent(setting()) + math.log10(eigenvalue) / 2
+        assert coordinates.descent(setting(normalise=way)) == pytest.approx(expected)
+    assert coordinates.distributions["normalise"].choices == tuple(WAYS)
+    for proposed in first_wave(choosing("learning_rate=1e-9:1e6:log")):
+        assert LOW - 1e-9 <= coordinates.descent(proposed) <= HIGH + 1e-9
+        again = coordinates.from_point(coordinates.to_point(proposed))
+        assert again["normalise"] == proposed["normalise"]
+
+
+def test_the_limits_of_the_descent_are_those_of_any_normalisation(choosing, sampler):
+    low, high = 1e-4, 2e-4
+    rates = f"learning_rate={low}:{high}:log", "batch_size=50", "decay_period=50"
+    each = [
+        sampler(*rates, eigenvalue=eigenvalue).coordinates.limits for eigenvalue in WAYS.values()
+    ]
+    reached = [limits for limits in each if limits is not None]
+    limits = choosing(*rates).coordinates.limits
+    assert limits == (min(low for low, _ in reached), max(high for _, high in reached))
+
+
+def test_the_settings_of_the_portfolio_take_turns_among_the_normalisations(choosing):
+    wave, count = first_wave(choosing()), len(portfolio().settings)
+    turns = [each["normalise"] for each in wave[:count]]
+    assert turns == [list(WAYS)[turn % 3] for turn in range(count)]
+    assert {each["normalise"] for each in wave[count:]} <= set(WAYS)
+
+
+def test_every_sampler_tries_every_normalisation(choosing, some_trials):
+    for number, each in enumerate(some_trials):
+        each.params["normalise"] = list(WAYS)[number % 3]
+    for name in ("tpe", "random", "qmc", "grid"):
+        made = choosing(sampler=name)
+        study = made.observed(some_trials, 2)
+        indices = (0, *range(30, 80))
+        proposed = [made.propose(i, some_trials, lambda: study) for i in indices]  # noqa: B023
+        assert proposed[0] == setting(normalise="standardise")
+        assert all(made.config.space.check(each) == each for each in proposed), name
+        if name != "grid":  # which gives the same point until it is tried
+            assert {each["normalise"] for each in proposed} == set(WAYS), name
+        else:
+            assert {point["normalise"] for point in made._grid} == set(WAYS)
+
+
+def test_tpe_searches_where_a_normalisation_was_good(choosing):
+    draws, trials = np.random.default_rng(0), []
+    for i in range(60):
+        way = list(WAYS)[i % 3]
+        value = draws.random() / 10 + (way == "unit")
+        trials.append(trial(i, [value], status="complete", normalise=way))
+    made = choosing()
+    study = made.observed(trials, 1)
+    proposed = [made.propose(i, trials, lambda: study)["normalise"] for i in range(60, 80)]
+    assert proposed.count("unit") > 12
 
 
 # The other samplers

@@ -16,7 +16,7 @@ def begin(make_config):
 
     def make(**changes):
         config = make_config(**{"sampler": "random", "epochs": 10} | changes)
-        return Scheduler(config, rows=10_000, classes=10, eigenvalue=1.0)
+        return Scheduler(config, rows=10_000, classes=10, eigenvalues={"standardise": 1.0})
 
     return make
 
@@ -229,7 +229,7 @@ def test_decisions_depend_on_the_results_and_not_on_their_order(
     )
     script, stories = noisy(seed), []
     for shuffled in (False, True):
-        scheduler = Scheduler(config, rows=1000, classes=10, eigenvalue=1.0)
+        scheduler = Scheduler(config, rows=1000, classes=10, eigenvalues={"standardise": 1.0})
         while True:
             scheduler.begin(25)
             running = scheduler.running
