@@ -320,7 +320,7 @@ def check_arrays(file: str, arrays: Mapping[str, Array], others: Sequence[str] =
                 f"{file}: holds a SciPy matrix: must hold X and y; "
                 "np.savez(file, X=matrix.toarray(), y=labels) writes them"
             )
-        known = f", --map X={others[0]:.60},y=NAME names others" if others else ""
+        known = f", --map X={listed(others[:1])},y=NAME names others" if others else ""
         raise SweepError(
             f"{file}: must hold X and y: got {listed(held)}; "
             f"np.savez(file, X=features, y=labels) writes them{known}"

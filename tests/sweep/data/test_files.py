@@ -167,6 +167,7 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(kinds, tmp_path):  # noqa: 
     pd.DataFrame({"kind": Y, "a": list(X), "b": list(X)}).to_parquet("two.parquet")
     pd.DataFrame({"kind": Y, "a": "x"}).to_parquet("text.parquet")
     table(X[:, ::-1], Y).rename(columns={"f0": "g"}).to_parquet("others.parquet")
+    np.savez("odd.npz", **{"a\nb": X})
     safetensors(tmp_path / "f8.safetensors", {"X": "F8_E4M3"}, X=X, y=Y)
     for files, said in (
         (DataFiles("x.npy"), "x.npy: holds features alone; --labels FILE.npy names"),
@@ -178,6 +179,7 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(kinds, tmp_path):  # noqa: 
         (DataFiles("a.npz", test_labels="yt.npy"), "--test-labels goes with --test FILE"),
         (DataFiles("unpacked", test="test.npz"), "holds test rows itself, and --test names"),
         (DataFiles("foreign.npz"), "--map X=labels,y=NAME names others"),
+        (DataFiles("odd.npz"), r"--map X='a\nb',y=NAME names others"),
         (DataFiles("foreign.npz", names={"X": "no"}), "--map must name arrays that are there: got"),
         (DataFiles("nan.npy", labels="y.npy"), "are NaN and 0 infinite; drop or fill"),
         (DataFiles("objects.npy", labels="y.npy"), "holds Python objects, which are never unpick"),
