@@ -100,9 +100,10 @@ def row_weights(class_weight: str, data: Prepared) -> Floats | None:
         There are more or fewer weights than classes.
 
     """
-    weights, names = class_weights(class_weight), data.class_names
+    weights = class_weights(class_weight)
     if weights is None:
         return data.balanced_weights if class_weight == "balanced" else None
+    names = data.class_names
     if len(weights) != len(names):
         raise SweepError(
             f"--class-weight {class_weight:.80}: {data.name} has {len(names)} classes, and "
