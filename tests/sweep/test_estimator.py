@@ -58,6 +58,7 @@ def test_weights_are_those_of_the_study_on_the_command_line(invoke, blobs, tmp_p
     for name, options, words in (
         ("one", {"val_size": 30}, "--val-size 30"),
         ("many", many, f"{other} --normalise unit --set batch_size=20,40 --seed 7"),
+        ("ways", {"normalise": ("unit", "none")}, "--normalise unit,none"),
     ):
         fitted = SweepClassifier(**SHORT, **options).fit(rows, labels)
         command = f"run {name} --data {tmp_path / 'arrays.npz'} --trials 3 --epochs 10 {words}"
