@@ -1,3 +1,4 @@
+import pickle
 import socket
 from collections import Counter
 from dataclasses import replace
@@ -5,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sweep.data import Dataset, Split, prepare
 from sweep.engine import LocalEngine, TrainersLostError, open_engine, ray_cluster
 from sweep.engine.folds import FoldedEngine
 from sweep.engine.local import shared_rows
@@ -248,6 +250,23 @@ def test_each_training_has_its_own_rows_on_a_cluster(tiny_data):
         way = "unit" if number % 2 else "standardise"
         placement.add(number, replace(training(0), normalise=way))
     assert [panel.kind.normalise for panel in placement.panels] == ["standardise", "unit"]
+
+
+def test_rows_that_are_held_as_they_were_given_travel_once(monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(400, 50)).astype(np.float16)
+    labels = np.arange(400) % 3
+    dataset = Dataset(
+        name="few", rows=rows, labels=labels, class_names=("a", "b", "c"), image_shape=None
+    )
+    monkeypatch.setattr("sweep.data.dataset.WIDEST", 0)
+    split = Split(np.arange(390), np.arange(390, 400))
+    data = prepare(dataset, split, normalise="standardise,unit,none", mirrored=True)
+    buffers = []
+    shared = shared_rows(data, "softmax", "sample")
+    pickle.dumps(shared, protocol=5, buffer_callback=buffers.append)
+    sizes = sorted((buffer.raw().nbytes for buffer in buffers), reverse=True)
+    assert sizes[0] == rows.nbytes == 40_000
+    assert sum(sizes[1:]) < 20_000  # their numbers and labels, and three times ten rows
 
 
 def test_cores_that_come_in_mid_study_are_used_and_change_no_bit(local, on):
