@@ -36,6 +36,7 @@ EPOCHS, TRIALS = 50, 50
 MAX_SEED = 2**32 - 1
 MAX_SLOTS = 4096
 LEAST_FOLDS, MAX_FOLDS = 2, 100
+LEAST_DRAWS, USUAL_DRAWS, MAX_DRAWS = 2, 5, 100
 USUAL_FOLDS, FEW_ROWS = 5, 5_000
 """So many folds are usual up to so many rows, of which a fifth, one split, would be fewer
 than the 1,000 validation rows that larger data have."""
@@ -153,6 +154,10 @@ class DataConfig:
     """What goes with a file, see `DataFiles`."""
     folds: int = 0
     """So many parts of the rows are held out in turn; 0: `val_size` rows validate all trainings."""
+    few_shot: int = 0
+    """Rows of each class that one training trains on; 0: all training rows."""
+    draws: int = 0
+    """A trial is a training on each of so many draws of `few_shot` rows; 0 without."""
     normalise: str = NORMALISATIONS[0]
     """How features are made ready, one of `NORMALISATIONS`; several with commas are searched."""
 
@@ -169,8 +174,25 @@ class DataConfig:
     @property
     def split(self) -> dict[str, Any]:
         """What parts the rows as they were, see `sweep.data.split_rows`."""
-        val_size = None if self.folds else self.val_size
-        return {"val_size": val_size, "folds": self.folds, "split_seed": self.split_seed}
+        return {
+            "val_size": None if self.folds else self.val_size,
+            "folds": self.folds,
+            "few_shot": self.few_shot or None,
+            "draws": self.draws or None,
+            "split_seed": self.split_seed,
+        }
+
+    @property
+    def repeats(self) -> int:
+        """How many trainings a trial is, one for each fold or draw."""
+        return self.folds or self.draws or 1
+
+    @property
+    def repeats_in_words(self) -> str:
+        """Folds or draws in words, e.g. `5 draws of 4 rows a class`; empty without."""
+        if self.few_shot:
+            return f"{self.draws} draws of {self.few_shot} row{'s' * (self.few_shot > 1)} a class"
+        return f"{self.folds} folds" if self.folds else ""
 
     def is_same(self, other: DataConfig) -> bool:
         """Whether these are the same rows, split alike, wherever they lie."""
@@ -385,6 +407,8 @@ def _data_options(data: DataConfig) -> list[tuple[str, object]]:
         else:
             options.append((name.replace("_", "-"), value))
     options.append(("folds", data.folds) if data.folds else ("val-size", data.val_size))
+    if data.few_shot:
+        options += [("few-shot", data.few_shot), ("draws", data.draws)]
     if data.normalise != NORMALISATIONS[0]:
         options.append(("normalise", data.normalise))
     if data.split_seed:

@@ -30,7 +30,7 @@ NOUNS = {
 def metrics_of(config: StudyConfig) -> tuple[str, ...]:
     """Return the metrics that a study's trials have a curve of."""
     metrics = dict.fromkeys((*METRICS, config.metric))
-    if not config.data.folds:
+    if config.data.repeats == 1:
         return tuple(metrics)
     spread = dict.fromkeys(("val/loss", "val/accuracy", config.metric))
     return (*metrics, *(f"{metric}_sd" for metric in spread))

@@ -22,7 +22,7 @@ from sweep_model.metrics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sweep_model import Floats, Labels, Mask
 from sweep_model.losses import Loss
@@ -55,15 +55,45 @@ def percent_with_interval(accuracy: float, rows: int) -> str:
 
 
 class Estimate(NamedTuple):
-    """A metric of some rows, and its 95 % interval."""
+    """A metric of some rows, and its 95 % interval; of several models the mean.
+
+    `sd` is the standard deviation between them, None for a single one.
+    """
 
     value: float
     low: float
     high: float
+    sd: float | None = None
 
     def metrics(self, name: str) -> dict[str, float]:
         """Return it as MLflow is to know it."""
-        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+        spread = {} if self.sd is None else {f"{name}_sd": self.sd}
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high, **spread}
+
+    def record(self) -> dict[str, float]:
+        """Return plain values for JSON."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+def mean_estimates(models: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]:
+    """Return by name the mean of each metric over models of the same rows; of one itself.
+
+    The interval is the mean of theirs: it is about other rows, not about other models, and no
+    narrower than it has to be, since a mean's deviation is at most the mean of the deviations.
+    """
+    first, *others = models
+    if not others:
+        return dict(first)
+    means = {}
+    for name in first:
+        each = [model[name] for model in models]
+        means[name] = Estimate(
+            statistics.fmean(one.value for one in each),
+            statistics.fmean(one.low for one in each),
+            statistics.fmean(one.high for one in each),
+            sd=statistics.stdev(one.value for one in each),
+        )
+    return means
 
 
 def estimates(blocks: Iterable[Floats], labels: Labels, loss: Loss) -> dict[str, Estimate]:
@@ -105,8 +135,8 @@ def mean_interval(values: Floats) -> Estimate:
 
 
 def _within_0_and_1(rows: Floats) -> Estimate:
-    value, low, high = mean_interval(rows)
-    return Estimate(value, max(0.0, low), min(1.0, high))
+    found = mean_interval(rows)
+    return Estimate(found.value, max(0.0, found.low), min(1.0, found.high))
 
 
 def _balanced_accuracy_rows(predicted: Labels, labels: Labels, k: int) -> Floats:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sweep.config import (
     CLASS_WEIGHTS,
     EPOCHS,
+    LEAST_DRAWS,
     LEAST_FOLDS,
     LOSSES,
     NORMALISATIONS,
@@ -69,6 +70,8 @@ def run(
     slots: int | None = None,
     val_size: int | None = None,
     folds: int | None = None,
+    few_shot: int | None = None,
+    draws: int | None = None,
     split_seed: int | None = None,
     normalise: str | Sequence[str] | None = None,
     data_dir: AnyPath | None = None,
@@ -94,6 +97,8 @@ def run(
         normalise them, e.g. `("standardise", "unit")`, are searched.
     folds : of a cross-validation, in place of `val_size` validation rows; 5 where neither is given
         and there are few rows.
+    few_shot, draws : train on so many rows of each class, drawn so many times (5): a trial is a
+        training on each draw, and its results are their means.
     loss : `softmax` or `bce`, one binary cross-entropy per class.
     space : where to search: a Space, a TOML file, or some axes by name, e.g.
         `{"l2": "1e-4:1e-1:log", "batch_size": [50, 100], "decay_period": 10}`.
@@ -137,6 +142,8 @@ def run(
         slots=slots,
         val_size=val_size,
         folds=folds,
+        few_shot=few_shot,
+        draws=draws,
         split_seed=split_seed,
         normalise=normalise,
         data_dir=data_dir,
@@ -182,6 +189,8 @@ def plan_run(
         "trials": 1,
         "val_size": 1,
         "folds": LEAST_FOLDS,
+        "few_shot": 1,
+        "draws": LEAST_DRAWS,
         "split_seed": 0,
         "slots": 1,
         "epochs": 1,
@@ -374,20 +383,27 @@ class Study:
         The search never sees these rows. The more often they are looked at, the less they tell.
         With `refit` its setting is trained again on training and validation rows, which makes the
         model that is tested, registered as `champion` and returned by `classifier` from then on.
+        With `few_shot` it is trained again on each draw: the result is the mean over the models.
         """
-        from sweep.analysis import open_test_rows, refuse_without_test_rows
+        from sweep.analysis import draw_models, open_test_rows, refuse_without_test_rows
         from sweep.analysis import refit as refit_trial
         from sweep.data import all_development_rows
 
-        trial = self.best
-        _, source = self._rows(trial)
+        trial, few_shot = self.best, self.config.data.few_shot
+        if refit and few_shot:
+            raise SweepError(
+                f"study {self.name!r} has found a setting for {few_shot} rows a class, not for all "
+                "rows: leave --refit out, or run a study without --few-shot"
+            )
+        data, source = self._rows(trial)
+        refuse_without_test_rows(source)
+        draws = draw_models(self.record, trial, data) if few_shot else []
         if refit:
-            refuse_without_test_rows(source)
             normalise = self.config.normalise_of(trial.params)
             rows = partial(all_development_rows, self.config.data, source, normalise)
             trial = refit_trial(self.record, trial, rows)
             self.sync(progress=progress)
-        return open_test_rows(self.record, trial, source, self.tracker, refit=refit)[0]
+        return open_test_rows(self.record, trial, source, self.tracker, refit=refit, draws=draws)[0]
 
     def predict(self, file: AnyPath | DataFiles, out: AnyPath) -> int:
         """Write label and probabilities of each row of a file; return how many rows there are.
@@ -547,7 +563,7 @@ def train(
     Of `setting` (`l2`, `learning_rate`, ...) what is left out is the report's own.
     """
     from sweep.analysis import fill_hyperparameters, refuse_without_test_rows, train_single
-    from sweep.data import auto_notice, choose_data, folds_notice, open_source
+    from sweep.data import auto_notice, choose_data, open_source, repeats_notice
     from sweep.search import row_weights
     from sweep.terminal import watching_epochs
     from sweep.tracking import Tracker
@@ -573,8 +589,8 @@ def train(
         normalise=normalise,
         mirrored=True,
     )
-    usual = folds_notice(choice, usual=folds is None) if progress else []
-    for notice in (*usual, *rows.notices):
+    usual = repeats_notice(choice, usual=folds is None) if progress else ""
+    for notice in (*([usual] if usual else []), *rows.notices):
         _tell(notice, shown=progress)
     hyperparameters = fill_hyperparameters(checked, loss, rows)
     row_weights(class_weight, rows)  # refuses other than one for each class

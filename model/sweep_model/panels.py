@@ -68,7 +68,8 @@ class Problem:
     class_weights : (k,) how much a row of each class counts in `weighted_accuracy`.
     held_out : whether each training is evaluated on training rows: "val" are those whose weight is
         0 in it, "train" the others. All lanes share the product, so folds read the rows once.
-    normalise : how the rows were made ready, a name: those trainings train on them that carry it.
+    normalise, draw : how the rows were made ready, a name, and which draw of them these are: those
+        trainings train on them that carry the same ones.
 
     Raises
     ------
@@ -85,6 +86,7 @@ class Problem:
     class_weights: Floats | None = None
     held_out: bool = False
     normalise: str = "standardise"
+    draw: int = 0
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -416,13 +418,14 @@ class Panels:
 
     Parameters
     ----------
-    problems : rows, loss and classes; several have the same rows, each normalised in its own way.
+    problems : rows, loss and classes; several have the same rows, each normalised in its own way,
+        or other draws of them.
     lanes : of every panel: 1, 2, 4 or 8. The bits of a training depend on it.
     next_pass : the number of the first pass.
 
     Attributes
     ----------
-    problems : by the name of how their rows are normalised.
+    problems : by the name of how their rows are normalised, and their draw.
     next_pass : the number of the next pass.
     may_move : whether trainings may change their lane, so that fewer panels hold them; not where
         `lanes_agree` says no.
@@ -431,7 +434,7 @@ class Panels:
     def __init__(self, *problems: Problem, lanes: int, next_pass: int = 0) -> None:
         if lanes not in LANES:
             raise ValueError(f"lanes must be one of {LANES}, got {lanes!r}")
-        self.problems = {problem.normalise: problem for problem in problems}
+        self.problems = {(each.normalise, each.draw): each for each in problems}
         self.lanes, self.next_pass, self.may_move = lanes, next_pass, True
         self._groups: dict[PanelKind, list[Panel]] = {}
         self._places: dict[Hashable, tuple[Panel, int]] = {}
@@ -486,9 +489,11 @@ class Panels:
 
     def problem_of(self, training: Training) -> Problem:
         """Return whose rows a training trains on; a ValueError where there are none."""
-        if training.normalise not in self.problems:
-            raise ValueError(f"rows are {', '.join(self.problems)}, not {training.normalise!r}")
-        return self.problems[training.normalise]
+        wanted = training.normalise, training.draw
+        if wanted not in self.problems:
+            ways = ", ".join(dict.fromkeys(way for way, _ in self.problems))
+            raise ValueError(f"rows are {ways}, not {training.normalise!r} of draw {training.draw}")
+        return self.problems[wanted]
 
     def drop(self, key: Hashable) -> None:
         """Take a training out; a KeyError where there is no such key."""

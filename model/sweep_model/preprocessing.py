@@ -310,9 +310,9 @@ class UnwidenedRows:
     def __getitem__(self, at: slice | Labels) -> Floats:
         return self.basis.turn(self.standardiser.apply(self.given[at]))
 
-    def first(self, n: int) -> UnwidenedRows:
-        """Return the first n rows; nothing is copied."""
-        few = ChosenRows(self.given.given, self.given.numbers[:n])
+    def part(self, which: slice) -> UnwidenedRows:
+        """Return some of the rows; nothing is copied."""
+        few = ChosenRows(self.given.given, self.given.numbers[which])
         return UnwidenedRows(few, self.standardiser, self.basis)
 
     def widened(self) -> Floats:
@@ -335,10 +335,14 @@ class MirrorRows:
     labels: Labels
     basis: MirrorBasis
 
+    def part(self, which: slice) -> MirrorRows:
+        """Return some of the rows; nothing is copied."""
+        rows = self.rows[which] if isinstance(self.rows, np.ndarray) else self.rows.part(which)
+        return MirrorRows(rows, self.labels[which], self.basis)
+
     def first(self, n: int) -> MirrorRows:
         """Return the first n rows; nothing is copied."""
-        rows = self.rows[:n] if isinstance(self.rows, np.ndarray) else self.rows.first(n)
-        return MirrorRows(rows, self.labels[:n], self.basis)
+        return self.part(slice(n))
 
     @classmethod
     def of(cls, rows: Rows, image_shape: ImageShape | None) -> MirrorRows:

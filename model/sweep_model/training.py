@@ -42,6 +42,7 @@ class PanelKind(NamedTuple):
     """What the trainings of one panel have in common."""
 
     normalise: str
+    draw: int
     seed: int
     batch_size: int
 
@@ -58,7 +59,8 @@ class Training:
     epochs : passes that it takes in all.
     row_weights : (n,) float, 0 or more, how much each training row counts: a batch's gradient is
         the weighted mean over its rows, and a batch of weight 0 makes no step. None: all the same.
-    normalise : how its rows are made ready, a name: it trains on those that carry the same one.
+    normalise, draw : how its rows are made ready, a name, and which draw of them it trains on:
+        those that carry the same ones.
 
     Raises
     ------
@@ -73,11 +75,13 @@ class Training:
     first_pass: int = 0
     row_weights: Floats | None = None
     normalise: str = "standardise"
+    draw: int = 0
 
     @property
     def panel_kind(self) -> PanelKind:
         """Which panels it may stand in."""
-        return PanelKind(self.normalise, self.seed, self.hyperparameters.batch_size)
+        size = self.hyperparameters.batch_size
+        return PanelKind(self.normalise, self.draw, self.seed, size)
 
     def __post_init__(self) -> None:
         if self.epochs < 1:

@@ -24,6 +24,7 @@ from .plan import Plan as Plan
 from .plan import plan_study as plan_study
 from .predict import check_out as check_out
 from .predict import write_predictions as write_predictions
+from .refit import draw_models as draw_models
 from .refit import refit as refit
 from .reproduce import Verdict as Verdict
 from .reproduce import reproduce_trial as reproduce_trial

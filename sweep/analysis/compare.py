@@ -144,6 +144,13 @@ def check_comparable(studies: Sequence[StudyRecord]) -> None:
             f"a comparison takes two or more different studies: got {', '.join(names)}; "
             "`sweep list` shows what there is"
         )
+    for study in studies:
+        data = study.config.data
+        if data.few_shot:
+            raise SweepError(
+                f"study {study.name!r} has a model for each of {data.repeats_in_words}: studies "
+                "with one are compared; `sweep test` tells how much draws differ"
+            )
     first = studies[0].config
     for other in studies[1:]:
         differing = first.data.differences(other.config.data)

@@ -19,11 +19,11 @@ from sweep.config import (
 )
 from sweep.data import (
     auto_notice,
-    check_folds,
+    check_split,
     choose_data,
-    folds_notice,
     open_source,
     reopen_source,
+    repeats_notice,
 )
 from sweep.errors import SweepError
 from sweep.search import (
@@ -71,6 +71,8 @@ class Plan:
         Whether the rows are those of `base`.
     notices
         What the user should know, in a line each.
+    split
+        What parts the rows, see `sweep.data.split_rows`; None: as before, or as usual.
 
     """
 
@@ -80,9 +82,7 @@ class Plan:
     base: StudyRecord | None
     same_rows: bool
     notices: list[str]
-    val_size: int | None
-    folds: int | None
-    split_seed: int | None
+    split: Mapping[str, int | None]
     normalise: tuple[str, ...] | None
     axes: Mapping[str, Axis]
     settings: Mapping[str, Any]
@@ -146,14 +146,13 @@ class Plan:
 
     def _choose_data(self) -> tuple[DataConfig, Prepared]:
         """Read the rows, split as is asked for, or as those of `base` were."""
-        split: dict[str, Any] = {"val_size": self.val_size, "folds": self.folds}
-        split["split_seed"] = self.split_seed or 0
+        split: dict[str, Any] = dict(self.split)
         if self.base is not None and self.same_rows:
-            before = self.base.config.data.split
-            if self.val_size is None and self.folds is None:
-                split |= {name: before[name] for name in ("val_size", "folds")}
-            if self.split_seed is None:
-                split["split_seed"] = before["split_seed"]
+            before, seed = self.base.config.data.split, split.pop("split_seed")
+            if all(value is None for value in split.values()):
+                split |= before
+            split["split_seed"] = before["split_seed"] if seed is None else seed
+        split["split_seed"] = split["split_seed"] or 0
         choice, rows = choose_data(
             self.source,
             **split,
@@ -161,9 +160,9 @@ class Plan:
             or (self.base.config.data.normalise if self.base else NORMALISATIONS[0]),
             mirrored=True,
         )
-        refit = "`sweep test --refit` trains one on all rows."
-        usual = split["folds"] is None
-        self.notices.extend(f"{line} {refit}" for line in folds_notice(choice, usual=usual))
+        if notice := repeats_notice(choice, usual=split["folds"] is None):
+            refit = " `sweep test --refit` trains one on all rows." if choice.folds else ""
+            self.notices.append(notice + refit)
         return choice, rows
 
     def _space(self, known: StudyConfig, rows: Prepared) -> Space:
@@ -194,6 +193,8 @@ def plan_study(
     data_dir: Path | None = None,
     val_size: int | None = None,
     folds: int | None = None,
+    few_shot: int | None = None,
+    draws: int | None = None,
     split_seed: int | None = None,
     normalise: str | Sequence[str] | None = None,
     axes: Mapping[str, Axis] | None = None,
@@ -211,7 +212,8 @@ def plan_study(
 
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    check_folds(folds, val_size)
+    split = {"val_size": val_size, "folds": folds, "few_shot": few_shot, "draws": draws}
+    check_split(**split)
     if normalise is None and axes is not None and NORMALISE in axes:  # of another study's space
         normalise = str(axes[NORMALISE])
     ways = None if normalise is None else normalisations_of(normalise)
@@ -247,9 +249,7 @@ def plan_study(
             *([auto_notice(source, data_dir)] if data == "auto" else []),
             *([_new_study(study, workspace)] if named and base is None else []),
         ],
-        val_size=val_size,
-        folds=folds,
-        split_seed=split_seed,
+        split={**split, "split_seed": split_seed},
         normalise=ways,
         axes=axes or {},
         settings=given,

@@ -1,4 +1,4 @@
-"""Train a study's setting again on training and validation rows, for the model to be used.
+"""Train a study's setting again: on all rows, for the model to be used, or on each of its draws.
 
 The search has judged the setting on the validation rows, so nothing is left to judge the new model
 on but the test rows.
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sweep.data import Prepared
     from sweep.search import StudyRecord, TrialRecord
+    from sweep_model.classifier import LinearClassifier
 
 
 def refit(study: StudyRecord, trial: TrialRecord, rows: Callable[[], Prepared]) -> TrialRecord:
@@ -66,6 +67,25 @@ def refit(study: StudyRecord, trial: TrialRecord, rows: Callable[[], Prepared]) 
         others = study.attribute(REFITS, {})
         study.set_attribute(REFITS, {**others, str(trial.number): vars(ended)})
         return ended
+
+
+def draw_models(study: StudyRecord, trial: TrialRecord, data: Prepared) -> list[LinearClassifier]:
+    """Return the model of each draw of a trial, trained again: the study keeps their mean alone.
+
+    Raises
+    ------
+    SweepError
+        It diverged, which it did not in the search: the machine or the versions are others.
+
+    """
+    what = f"trial {trial.number} of {study.name!r}"
+    log = TrainingLog.begun(training_of(study.config, trial, data), data, study.config.loss)
+    with Interrupts().listening() as interrupts:
+        unfinished = f"the same command trains {what} on its draws"
+        trained = train_alone(study.config, trial, log, interrupts, unfinished=unfinished)
+    if trained.classifier is None:
+        raise SweepError(f"{what} {trained.trial.reason}; `sweep reproduce` says what differs")
+    return log.repeats(trained.classifier)
 
 
 def _of_training(metric: str) -> bool:

@@ -203,7 +203,11 @@ def study_state(
             "class_weight": config.class_weight[:500],  # MLflow takes 6,000 characters
             "val_size": config.data.val_size,
             "split_seed": config.data.split_seed,
-            **({"folds": config.data.folds} if config.data.folds else {}),
+            **{
+                name: value
+                for name in ("folds", "few_shot", "draws")
+                if (value := getattr(config.data, name))
+            },
             "normalise": config.data.normalise,
             "slots": config.slots,
             "lanes": config.lanes,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sweep.analysis.runs import refit_key, run_key
 from sweep.analysis.selection import fetch_classifier
 from sweep.search import TEST_OPENINGS, metric_name, record_lock
-from sweep.statistics import Estimate, estimates
+from sweep.statistics import Estimate, estimates, mean_estimates
 from sweep_model.metrics import per_class_accuracy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sweep.data import Source
     from sweep.search import StudyRecord, TrialRecord
     from sweep.tracking import Tracker
@@ -28,6 +33,7 @@ class HeldOutResult:
     accuracy : the fraction of them that is predicted rightly, with Wilson's 95 % interval.
     per_class : the same of each class that has rows.
     further : other metrics by name, with 95 % intervals, see `sweep.statistics.estimates`.
+    draws : the accuracy of each draw's model; all else is the mean over them. Empty without draws.
     """
 
     accuracy: float
@@ -36,14 +42,21 @@ class HeldOutResult:
     rows: int
     per_class: dict[str, float]
     further: dict[str, Estimate] = field(default_factory=dict)
+    draws: list[float] = field(default_factory=list)
+
+    @property
+    def estimate(self) -> Estimate:
+        """The accuracy with its interval, and how it differs between draws."""
+        sd = statistics.stdev(self.draws) if self.draws else None
+        return Estimate(self.accuracy, self.low, self.high, sd)
 
     def record(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return vars(self) | {"further": {n: each._asdict() for n, each in self.further.items()}}
+        return vars(self) | {"further": {n: each.record() for n, each in self.further.items()}}
 
     def metrics(self) -> dict[str, float]:
         """Return it as MLflow is to know it."""
-        every = {"accuracy": Estimate(self.accuracy, self.low, self.high), **self.further}
+        every = {"accuracy": self.estimate, **self.further}
         return {
             **{
                 name: value
@@ -57,24 +70,28 @@ class HeldOutResult:
         }
 
 
-def evaluate_on_test_rows(classifier: LinearClassifier, source: Source) -> HeldOutResult:
-    """Open the test rows and evaluate a classifier on them."""
-    rows = source.test()
-    scores = classifier.scores(rows.rows)
-    found = estimates([scores], rows.labels, classifier.loss)
+def evaluate_on_test_rows(
+    classifier: LinearClassifier, source: Source, draws: Sequence[LinearClassifier] = ()
+) -> HeldOutResult:
+    """Open the test rows and evaluate a classifier on them, or the models of draws in its place."""
+    rows, models = source.test(), draws or [classifier]
+    scores = [model.scores(rows.rows) for model in models]
+    each = [estimates([given], rows.labels, classifier.loss) for given in scores]
+    found, classes = mean_estimates(each), len(classifier.class_names)
     accuracy = found.pop("accuracy")
-    shares = per_class_accuracy(scores.argmax(axis=1), rows.labels, scores.shape[1])
+    shares = [per_class_accuracy(given.argmax(axis=1), rows.labels, classes) for given in scores]
     return HeldOutResult(
         accuracy=accuracy.value,
         low=accuracy.low,
         high=accuracy.high,
         rows=len(rows.labels),
-        further=found,
         per_class={
             name: float(value)
-            for name, value in zip(classifier.class_names, shares, strict=True)
+            for name, value in zip(classifier.class_names, np.mean(shares, axis=0), strict=True)
             if value == value  # noqa: PLR0124 - NaN: a class without test rows
         },
+        further=found,
+        draws=[one["accuracy"].value for one in each] if draws else [],
     )
 
 
@@ -91,10 +108,11 @@ def open_test_rows(
     tracker: Tracker,
     *,
     refit: bool = False,
+    draws: Sequence[LinearClassifier] = (),
 ) -> tuple[HeldOutResult, int]:
     """Evaluate the selected trial on the test rows; return how often they have been opened.
 
-    A `refit` is what `sweep.analysis.refit` makes of it.
+    A `refit` is what `sweep.analysis.refit` makes of it, `draws` are what `draw_models` does.
     """
     refuse_without_test_rows(source)
     classifier = fetch_classifier(study, trial, tracker)
@@ -104,7 +122,7 @@ def open_test_rows(
         openings.append(opening | ({"refit": True} if refit else {}))
         # Counted before anything is seen.
         study.set_attribute(TEST_OPENINGS, openings)
-        result = evaluate_on_test_rows(classifier, source)
+        result = evaluate_on_test_rows(classifier, source, draws)
         openings[-1]["result"] = result.record()
         study.set_attribute(TEST_OPENINGS, openings)
     own = refit_key(study, trial.number) if refit else run_key(study, trial)

@@ -17,6 +17,7 @@ from pydantic import (
 
 from sweep.analysis import Confirmation
 from sweep.config import (
+    MAX_DRAWS,
     MAX_FOLDS,
     MAX_SEED,
     MAX_SLOTS,
@@ -95,6 +96,8 @@ class DataModel(_Model):
     split_digest: Digest
     parts: dict[Part, Line | Annotated[dict[Line, Line], Field(max_length=10)]] = {}
     folds: Annotated[int, Field(ge=0, le=MAX_FOLDS)] = 0
+    few_shot: Count = 0
+    draws: Annotated[int, Field(ge=0, le=MAX_DRAWS)] = 0
     normalise: Annotated[str, AfterValidator(_normalised)] = NORMALISATIONS[0]
 
     @model_validator(mode="after")
@@ -237,6 +240,7 @@ class EstimateModel(_Model):
     value: float
     low: float
     high: float
+    sd: float | None = None
 
 
 class ResultModel(_Model):
@@ -248,6 +252,7 @@ class ResultModel(_Model):
     rows: Rows
     per_class: Annotated[dict[Name, Share], Field(max_length=MAX_EPOCHS)]
     further: Annotated[dict[Word, EstimateModel], Field(max_length=20)] = {}
+    draws: Annotated[list[Share], Field(max_length=MAX_DRAWS)] = []
 
 
 class OpeningModel(_Model):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweep.cli.inspect import held_out_lines
+from sweep.cli.inspect import held_out_accuracy, held_out_lines
 from sweep.cli.options import (
     FiniteFloat,
     json_option,
@@ -231,10 +231,10 @@ def test(study_name: str, *, refit: bool, as_json: bool, **where: Any) -> None:
 
     The search never sees these rows. The more often they are looked at, the less they tell: the
     study counts how often. Every metric of validation rows is told of them, with 95 % intervals.
+    Of a study with --few-shot they are means over the models of its draws, which are trained again.
     """
     from sweep.analysis import grounds
     from sweep.search import TEST_OPENINGS
-    from sweep.statistics import percent_with_interval
 
     study = open_in_folder(study_name, **where)
     trial, result = study.best, study.test(refit=refit, progress=True)
@@ -243,11 +243,10 @@ def test(study_name: str, *, refit: bool, as_json: bool, **where: Any) -> None:
         facts = {"study": study.name, "trial": trial.number, "refit": refit, "openings": openings}
         click.echo(json.dumps(facts | result.record()))
         return
-    accuracy = percent_with_interval(result.accuracy, result.rows)
     again = ", trained again on training and validation rows" if refit else ""
     click.echo(
         f"{study.name} trial {trial.number} ({grounds(study.record)}{again}): test accuracy "
-        f"{accuracy} (95 % interval, {result.rows:,} rows)"
+        f"{held_out_accuracy(result)} (95 % interval, {result.rows:,} rows)"
     )
     for line in held_out_lines(result):
         click.echo(line)

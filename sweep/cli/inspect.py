@@ -214,7 +214,7 @@ def _print_trials(
     print_table(
         list(table.columns),
         table.rows,
-        title=f"{study.name}: {config.loss} on {config.data.name}, best by "
+        title=f"{study.name}: {config.loss} on {_data_in_words(config)}, best by "
         f"{config.objective} after {config.epochs} epochs",
         styles=[
             "bold" if marks.get(row["trial"]) == SELECTED else STYLES.get(row["status"], "")
@@ -239,6 +239,11 @@ def _print_trials(
         say(f"{tied_mark()} nearer to it than the noise floor of one training each")
     for line in table.legend(config.metric, config.data.val_size):
         say(line)
+
+
+def _data_in_words(config: StudyConfig) -> str:
+    repeats = config.data.repeats_in_words if config.data.few_shot else ""
+    return config.data.name + (f", {repeats}" if repeats else "")
 
 
 def _print_course(config: StudyConfig, course: Course) -> None:
@@ -429,10 +434,14 @@ def best_lines(study: StudyRecord, trial: TrialRecord) -> list[str]:
         metric = study.config.metric
         if metric != "val/accuracy":
             value = f"{NOUNS[metric]} {_with_interval(trial, metric)}, {value}"
-        folds = f" in {study.config.data.folds} folds" if study.config.data.folds else ""
-        sure = (
-            f"95 % interval on {rows:,} rows{folds}; optimistic: the best of {len(study.trials())}"
-        )
+        repeats = study.config.data.repeats_in_words
+        sure = f"95 % interval on {rows:,} rows"
+        if study.config.data.few_shot:
+            sd = percent(trial.last("val/accuracy_sd"))
+            sure += f"; the mean of {repeats}, +- {sd} between them"
+        elif repeats:
+            sure += f" in {repeats}"
+        sure += f"; optimistic: the best of {len(study.trials())}"
     else:
         winner = confirmation.winner
         value = f"{confirmation.metric} {winner.mean:.4f} +- {winner.standard_error:.4f}"
@@ -464,6 +473,11 @@ def held_out_lines(result: HeldOutResult) -> list[str]:
     return also_lines({name: _in_words(name, *further[name]) for name in NOUNS if name in further})
 
 
+def held_out_accuracy(result: HeldOutResult) -> str:
+    """Return e.g. `41.3 % [40.3, 42.3]`; of draws with their standard deviation."""
+    return _in_words("test/accuracy", *result.estimate)
+
+
 def _at_end(metric: str) -> str:
     """Return the name of what a trial's end came to by an objective."""
     from sweep.search import AT_END
@@ -475,14 +489,18 @@ def _with_interval(trial: TrialRecord, metric: str) -> str:
     """Return e.g. `95.9 % [93.0, 98.1]`, a loss in nats."""
     name, value = _at_end(metric), trial.last(metric)
     value = trial.metrics.get(name, math.nan) if math.isnan(value) else value
-    ends = trial.metrics.get(f"{name}_low"), trial.metrics.get(f"{name}_high")
-    return _in_words(metric, value, *ends)
+    low, high, sd = (trial.metrics.get(f"{name}_{end}") for end in ("low", "high", "sd"))
+    return _in_words(metric, value, low, high, sd)
 
 
-def _in_words(metric: str, value: float, low: float | None, high: float | None) -> str:
-    if metric.endswith("loss"):
-        return fixed(value) + ("" if low is None else f" [{fixed(low)}, {fixed(high)}]")
-    return percent(value, unit=" %") + ("" if low is None else f" {between(low, high)}")
+def _in_words(
+    metric: str, value: float, low: float | None, high: float | None, sd: float | None = None
+) -> str:
+    is_loss = metric.endswith("loss")
+    spread = "" if sd is None else f", +- {fixed(sd) if is_loss else percent(sd)} between draws"
+    if is_loss:
+        return fixed(value) + ("" if low is None else f" [{fixed(low)}, {fixed(high)}]{spread}")
+    return percent(value, unit=" %") + ("" if low is None else f" {between(low, high)}{spread}")
 
 
 def next_command(study: StudyRecord) -> str:

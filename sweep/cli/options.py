@@ -15,14 +15,17 @@ from sweep.config import (
     CLASS_WEIGHTS,
     EPOCHS,
     FEW_ROWS,
+    LEAST_DRAWS,
     LEAST_FOLDS,
     LOSSES,
+    MAX_DRAWS,
     MAX_FOLDS,
     MAX_SEED,
     MAX_SLOTS,
     NAMED_DATA,
     NORMALISATIONS,
     TRAIN_CURVES,
+    USUAL_DRAWS,
     USUAL_FOLDS,
     DataFiles,
     class_weights,
@@ -80,11 +83,24 @@ folds_option = click.option(
     help="Cross-validate: so many parts of the rows validate in turn, in place of --val-size rows; "
     "a trial is a training for each, and its results are their means.",
 )
+few_shot_option = click.option(
+    "--few-shot",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Train on K rows of each class: a trial is a training on each of --draws draws of them, "
+    "and its results are their means.",
+)
+draws_option = click.option(
+    "--draws",
+    type=click.IntRange(LEAST_DRAWS, MAX_DRAWS),
+    show_default=f"{USUAL_DRAWS} with --few-shot",
+    help="How often the rows of --few-shot are drawn, by --split-seed.",
+)
 split_seed_option = click.option(
     "--split-seed",
     type=click.IntRange(0, MAX_SEED),
     show_default="0",
-    help="Seed of the stratified split; cifar10 has none, its last rows validate.",
+    help="Seed of the stratified split, of folds and of draws; the last rows of cifar10 validate.",
 )
 normalise_option = click.option(
     "--normalise",

@@ -11,7 +11,9 @@ from sweep.cli.options import (
     FiniteFloat,
     class_weight_option,
     data_options,
+    draws_option,
     epochs_option,
+    few_shot_option,
     loss_option,
     ray_option,
     seed_option,
@@ -52,6 +54,8 @@ SHOWN = 5
 @seed_option
 @data_options
 @test_option
+@few_shot_option
+@draws_option
 @space_options
 @click.option(
     "--sampler",
@@ -145,9 +149,11 @@ def show_plan(plan: Plan) -> None:
         f"seed {config.seed}, best by {config.objective}"
     )
     click.echo(f"{config.slots} slots, panels of {config.lanes} lanes")
-    folds = config.data.folds
-    parts = f"{rows:,} rows in {folds} folds" if folds else ""
-    parts = parts or f"{rows:,} training rows, {validation:,} validation rows"
+    repeats = config.data.repeats_in_words
+    training = repeats if config.data.few_shot else f"{rows:,} training rows"
+    parts = f"{training}, {validation:,} validation rows"
+    if config.data.folds:
+        parts = f"{rows:,} rows in {repeats}"
     click.echo(
         f"data {config.data.name}: {parts}, "
         f"digest {config.data.data_digest[:12]}, split {config.data.split_digest[:12]}"

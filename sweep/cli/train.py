@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweep.cli.inspect import held_out_lines
+from sweep.cli.inspect import held_out_accuracy, held_out_lines
 from sweep.cli.options import (
     class_weight_option,
     data_options,
@@ -97,8 +97,7 @@ def _print(result: SingleResult) -> None:
         f"(95 % interval, {rows:,} rows{folds})"
     )
     if result.held_out is not None:
-        held_out = percent_with_interval(result.held_out.accuracy, result.held_out.rows)
-        click.echo(f"test       accuracy {held_out} (95 % interval)")
+        click.echo(f"test       accuracy {held_out_accuracy(result.held_out)} (95 % interval)")
         for line in held_out_lines(result.held_out):
             click.echo(line)
     run = result.run_id or "not logged yet"

@@ -11,13 +11,13 @@ from .dataset import Split as Split
 from .dataset import all_development_rows as all_development_rows
 from .dataset import auto_notice as auto_notice
 from .dataset import cache_folder as cache_folder
-from .dataset import check_folds as check_folds
+from .dataset import check_split as check_split
 from .dataset import choose_data as choose_data
 from .dataset import constant_features as constant_features
-from .dataset import folds_notice as folds_notice
 from .dataset import open_source as open_source
 from .dataset import prepare as prepare
 from .dataset import reopen_data as reopen_data
 from .dataset import reopen_source as reopen_source
+from .dataset import repeats_notice as repeats_notice
 from .dataset import split_rows as split_rows
 from .files import read_features as read_features

@@ -13,10 +13,13 @@ import numpy as np
 
 from sweep.config import (
     FEW_ROWS,
+    LEAST_DRAWS,
     LEAST_FOLDS,
+    MAX_DRAWS,
     MAX_FOLDS,
     NAMED_DATA,
     NORMALISATIONS,
+    USUAL_DRAWS,
     USUAL_FOLDS,
     DataConfig,
     DataFiles,
@@ -161,17 +164,19 @@ class Split:
     """Which development rows train and which validate: ascending row numbers.
 
     None is in both, or, with `folds`, every row is: the numbers (n,) of the folds that hold them
-    out, from 0.
+    out, from 0. With `draws` (draws, m) a training trains on one of these draws of `train`.
     """
 
     train: Labels
     val: Labels
     folds: Labels | None = None
+    draws: Labels | None = None
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the row numbers, or of the folds."""
-        parts = (self.train, self.val) if self.folds is None else (self.folds,)
+        parts = [self.train, self.val] if self.folds is None else [self.folds]
+        parts += [] if self.draws is None else [self.draws]
         return sha256_of(*map(_little_endian, parts))
 
 
@@ -184,6 +189,8 @@ class Prepared:
     stratified sample, in both cases. `notices` are what the user should know of them, a line each.
     With `folds`, (n,) from 0, all rows train and validate, in one order: in the trainings of a fold
     its rows are held out, which are then validated on. Standardisation sees all of them.
+    With `draws` the training rows are those of each draw, one after the other and equally many;
+    standardisation sees all rows that they were drawn from.
 
     Where several normalisations are searched, `normalise` is the first, and `others` are the same
     rows in the same order, normalised in the other ways.
@@ -200,8 +207,14 @@ class Prepared:
     split_digest: str
     notices: tuple[str, ...] = ()
     folds: Labels | None = None
+    draws: int = 0
     normalise: str = NORMALISATIONS[0]
     others: tuple[Prepared, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many rows a training has."""
+        return len(self.training.labels) // max(1, self.draws)
 
     @property
     def normalisations(self) -> tuple[Prepared, ...]:
@@ -218,8 +231,8 @@ class Prepared:
 
     @cached_property
     def balanced_weights(self) -> Floats:
-        """Of the training rows, see `balanced_weights`."""
-        return balanced_weights(self.training.labels)
+        """Of a training's rows, see `balanced_weights`; of draws they are all 1."""
+        return balanced_weights(self.training.labels[: self.size])
 
 
 def _little_endian(array: npt.NDArray[Any]) -> memoryview:
@@ -346,20 +359,30 @@ def split_rows(
     *,
     val_size: int | None = None,
     folds: int | None = 0,
+    few_shot: int | None = None,
+    draws: int | None = None,
     split_seed: int = 0,
 ) -> Split:
-    """Part the development rows of a source; `split_seed` matters to what is stratified only.
+    """Part the development rows of a source; `split_seed` matters to what is drawn only.
 
     Without folds `val_size` rows validate, by default the source's own number, or the nearest that
     rows and classes allow; the row of a class that has but one trains. Folds of None are
-    `usual_folds` where no `val_size` is given.
+    `usual_folds` where nothing else is asked for. With `few_shot` so many training rows of each
+    class are drawn, `draws` times.
     """
-    check_folds(folds, val_size)
+    check_split(val_size=val_size, folds=folds, few_shot=few_shot, draws=draws)
     if folds is None:
-        folds = usual_folds(source, dataset) if val_size is None else 0
+        folds = usual_folds(source, dataset) if val_size is None and few_shot is None else 0
     if folds:
         every = np.arange(len(dataset.rows))
         return Split(every, every, stratified_folds(dataset, folds, split_seed))
+    split = _one_split(source, dataset, val_size, split_seed)
+    if few_shot is None:
+        return split
+    return replace(split, draws=few_rows(dataset, split, few_shot, draws, split_seed))
+
+
+def _one_split(source: Source, dataset: Dataset, val_size: int | None, split_seed: int) -> Split:
     size = source.default_val_size if val_size is None else val_size
     rows = len(dataset.rows)
     if source.split_kind == "given":
@@ -386,8 +409,10 @@ def split_rows(
     return Split(np.arange(rows - size), np.arange(rows - size, rows))
 
 
-def check_folds(folds: int | None, val_size: int | None) -> None:
-    """Refuse a number of folds that cannot be, and folds beside validation rows."""
+def check_split(
+    *, val_size: int | None, folds: int | None, few_shot: int | None, draws: int | None
+) -> None:
+    """Refuse numbers that cannot be, and what does not go together."""
     if folds and not LEAST_FOLDS <= folds <= MAX_FOLDS:
         raise SweepError(f"folds must be from {LEAST_FOLDS} to {MAX_FOLDS}: got {folds!r}")
     if folds and val_size is not None:
@@ -395,6 +420,42 @@ def check_folds(folds: int | None, val_size: int | None) -> None:
             f"--val-size {val_size} does not go with --folds {folds}: all rows validate in turn; "
             "leave one out"
         )
+    if few_shot is None:
+        if draws is not None:
+            raise SweepError(f"--draws {draws} goes with --few-shot K: say how many rows a class")
+        return
+    if few_shot < 1 or not LEAST_DRAWS <= (draws or USUAL_DRAWS) <= MAX_DRAWS:
+        raise SweepError(
+            f"few_shot must be 1 or more, draws from {LEAST_DRAWS} to {MAX_DRAWS}: got "
+            f"{few_shot!r} and {draws!r}; correct them"
+        )
+    if folds:
+        raise SweepError(
+            f"--folds {folds} does not go with --few-shot {few_shot}: what was not drawn needs no "
+            "fold; leave one out"
+        )
+
+
+def few_rows(dataset: Dataset, split: Split, few_shot: int, draws: int | None, seed: int) -> Labels:
+    """Draw `few_shot` training rows of each class: row numbers (draws, m), class by class.
+
+    So all draws have the same labels. A draw depends on the seed and its own number alone.
+    """
+    labels = dataset.labels[split.train]
+    counts = np.bincount(labels, minlength=len(dataset.class_names))
+    if counts.min() < few_shot:
+        least = int(counts.argmin())
+        raise SweepError(
+            f"--few-shot {few_shot}: {dataset.name} has {counts[least]} training rows of class "
+            f"{dataset.class_names[least]!r}; ask for fewer rows a class"
+        )
+    by_class = [split.train[labels == label] for label in range(len(counts))]
+    drawn = []
+    for draw in range(draws or USUAL_DRAWS):
+        rng = np.random.default_rng((seed, draw))
+        few = [np.sort(rng.choice(rows, few_shot, replace=False)) for rows in by_class]
+        drawn.append(np.concatenate(few))
+    return np.array(drawn)
 
 
 def usual_folds(source: Source, dataset: Dataset) -> int:
@@ -408,18 +469,23 @@ def usual_folds(source: Source, dataset: Dataset) -> int:
     return folds if few and folds >= LEAST_FOLDS else 0
 
 
-def folds_notice(choice: DataConfig, *, usual: bool) -> list[str]:
-    """Return a line that says what folds mean, unless there are none; `usual`: nobody asked."""
+def repeats_notice(choice: DataConfig, *, usual: bool) -> str:
+    """Return a line that says what folds or draws mean; empty without. `usual`: nobody asked."""
+    standardised, rows = "standardise" in choice.normalise, f"{choice.val_size:,} rows"
+    if choice.few_shot:
+        seen = "features are standardised by all training rows, " * standardised
+        return (
+            f"{choice.repeats_in_words}: a trial is a training on each, {rows} validate them all, "
+            f"{seen}and a trial's model is the mean of its draws'; `sweep test` tests each draw's."
+        )
     if not choice.folds:
-        return []
+        return ""
     why = f", as there are at most {FEW_ROWS:,} rows (--val-size N: one split)" if usual else ""
-    standardised = "standardise" in normalisations_of(choice.normalise)
-    seen = "features are standardised by all of them, " if standardised else ""
-    line = (
-        f"{choice.folds} folds{why}: each of {choice.val_size:,} rows validates once, {seen}and a "
-        "trial's model is the mean of its folds'."
+    seen = "features are standardised by all of them, " * standardised
+    return (
+        f"{choice.repeats_in_words}{why}: each of {rows} validates once, {seen}and a trial's model "
+        "is the mean of its folds'."
     )
-    return [line]
 
 
 def _of_shared_classes(dataset: Dataset) -> Labels:
@@ -489,11 +555,12 @@ def prepare(
     """
     ways = normalisations_of(normalise)
     labels, val_labels = dataset.labels[split.train], dataset.labels[split.val]
-    sample, others = stratified_sample(labels, SAMPLE)
-    order = np.concatenate([sample, others])
-    training = ChosenRows(dataset.rows, split.train[order])
-    validation = ChosenRows(dataset.rows, split.val if split.folds is None else split.val[order])
-    ordered, val_ordered = labels[order], dataset.labels[validation.numbers]
+    parts = [split.train] if split.draws is None else list(split.draws)
+    orders = [np.concatenate(stratified_sample(dataset.labels[rows], SAMPLE)) for rows in parts]
+    numbers = [rows[order] for rows, order in zip(parts, orders, strict=True)]
+    training = ChosenRows(dataset.rows, np.concatenate(numbers))
+    validation = ChosenRows(dataset.rows, split.val if split.folds is None else numbers[0])
+    ordered, val_ordered = dataset.labels[training.numbers], dataset.labels[validation.numbers]
     check_memory(dataset.name, *validation.shape, bytes_each=4 * len(ways))
     widened = mirrored and _may_widen(*training.shape, len(ways))
 
@@ -514,14 +581,15 @@ def prepare(
             name=dataset.name,
             training=trained_on,
             validation=validated_on,
-            sample=len(sample),
+            sample=min(SAMPLE, len(parts[0])),
             standardiser=standardiser,
             class_names=dataset.class_names,
             image_shape=dataset.image_shape,
             data_digest=dataset.digest,
             split_digest=split.digest,
             notices=dataset.notices + tuple(_notices(dataset, labels, val_labels, standardiser)),
-            folds=None if split.folds is None else split.folds[order],
+            folds=None if split.folds is None else split.folds[orders[0]],
+            draws=0 if split.draws is None else len(parts),
             normalise=way,
         )
 
@@ -587,6 +655,8 @@ def choose_data(
     val_size: int | None,
     split_seed: int,
     folds: int | None = None,
+    few_shot: int | None = None,
+    draws: int | None = None,
     normalise: str | Sequence[str] = NORMALISATIONS[0],
     mirrored: bool = False,
 ) -> tuple[DataConfig, Prepared]:
@@ -596,7 +666,15 @@ def choose_data(
     see `sweep.data.prepare`.
     """
     dataset = source.development()
-    split = split_rows(source, dataset, val_size=val_size, folds=folds, split_seed=split_seed)
+    split = split_rows(
+        source,
+        dataset,
+        val_size=val_size,
+        folds=folds,
+        few_shot=few_shot,
+        draws=draws,
+        split_seed=split_seed,
+    )
     data = prepare(dataset, split, normalise=normalise, mirrored=mirrored)
     files = source.files and source.files.at(lambda path: str(Path(path).expanduser().resolve()))
     choice = DataConfig(
@@ -609,6 +687,8 @@ def choose_data(
         split_digest=data.split_digest,
         parts={} if files is None else files.parts(),
         folds=0 if split.folds is None else int(split.folds.max()) + 1,
+        few_shot=few_shot or 0,
+        draws=data.draws,
         normalise=",".join(each.normalise for each in data.normalisations),
     )
     return choice, data

@@ -193,6 +193,7 @@ class SharedRows(NamedTuple):
     shown : so many training rows are evaluated after every epoch.
     further, class_weights : metrics that validation rows are evaluated by, see `Problem`.
     held_out : whether training rows that a training leaves out validate it, and no others.
+    draws : of training rows, which stand there one after the other; 0: they are one set.
     """
 
     training: Mapping[str, MirrorRows]
@@ -203,13 +204,17 @@ class SharedRows(NamedTuple):
     further: tuple[str, ...] = ()
     class_weights: tuple[float, ...] | None = None
     held_out: bool = False
+    draws: int = 0
 
     def problems(self) -> list[Problem]:
-        """Return a problem for each normalisation; nothing is copied."""
-        return [self._problem(normalise) for normalise in self.training]
+        """Return a problem for each normalisation and draw; nothing is copied."""
+        draws = range(max(1, self.draws))
+        return [self._problem(normalise, draw) for normalise in self.training for draw in draws]
 
-    def _problem(self, normalise: str) -> Problem:
-        rows, evaluation, final = self.training[normalise], {}, {}
+    def _problem(self, normalise: str, draw: int) -> Problem:
+        every, evaluation, final = self.training[normalise], {}, {}
+        size = len(every.labels) // max(1, self.draws)
+        rows = every.part(slice(draw * size, (draw + 1) * size))
         if not self.held_out:
             evaluation = {"train": rows.first(self.shown), "val": self.validation[normalise]}
             final = {"final": rows} if self.shown < len(rows.labels) else {}
@@ -223,6 +228,7 @@ class SharedRows(NamedTuple):
             further={"val": self.further},
             class_weights=None if self.class_weights is None else np.array(self.class_weights),
             normalise=normalise,
+            draw=draw,
         )
 
 
@@ -241,7 +247,7 @@ def shared_rows(
         if not isinstance(each.training, MirrorRows):
             raise TypeError("rows must be in the mirror basis: prepare(..., mirrored=True)")
         training[each.normalise] = each.training
-    rows = len(data.training.labels)
+    rows = data.size
     return SharedRows(
         training=training,
         validation=training
@@ -256,6 +262,7 @@ def shared_rows(
         further=further,
         class_weights=class_weights,
         held_out=data.folds is not None,
+        draws=data.draws,
     )
 
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 import numpy as np
 
 from sweep.config import MAX_SLOTS, default_lanes
-from sweep.engine.folds import FoldedEngine
 from sweep.engine.local import (
     LaneChecks,
     LocalEngine,
@@ -36,6 +35,7 @@ from sweep.engine.ray_calls import (
     RayCluster,
     head_is_gone,
 )
+from sweep.engine.repeats import RepeatedEngine
 from sweep.environment import BLAS_THREADS, differences, environment
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.formatting import counted
@@ -511,10 +511,10 @@ def open_engine(
     noted: Callable[[str], None] = lambda _: None,
     warned: Callable[[str], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
-) -> LocalEngine | RayEngine | FoldedEngine:
+) -> LocalEngine | RayEngine | RepeatedEngine:
     """Return what trains a study: threads of this process or, with an address, a Ray cluster.
 
-    Where the rows have folds, a training is one for each of them.
+    Where the rows have folds or draws, a training is one for each of them.
 
     Raises
     ------
@@ -524,11 +524,12 @@ def open_engine(
         There is no cluster.
     """
     engine: LocalEngine | RayEngine
+    repeats = data.draws or data.folds is not None
     if ray is None:
         engine = LocalEngine.of_study(
             config, data, timings=timings, workers=workers, first_pass=first_pass
         )
-        return engine if data.folds is None else FoldedEngine(engine, data.folds)
+        return RepeatedEngine(engine, data) if repeats else engine
     if workers is not None and ray != "local":
         raise SweepError(
             f"--workers {workers} does not go with --ray {ray}: the cluster says how many cores it "
@@ -546,4 +547,4 @@ def open_engine(
         warned=warned,
         stopped=stopped,
     )
-    return engine if data.folds is None else FoldedEngine(engine, data.folds)
+    return RepeatedEngine(engine, data) if repeats else engine

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from sweep.analysis import (
@@ -178,8 +179,9 @@ class StudyFacts:
     boundary
         Where the best lies at a boundary of the space, and `wider`, the command that searches
         beyond.
-    test, openings
-        The selected trial's accuracy on the test rows, and how often the study opened them.
+    test, test_sd, openings
+        The selected trial's accuracy on the test rows, its standard deviation between draws if
+        there are any, and how often the study opened them.
     refit
         Whether the tested model was trained on training and validation rows.
     git
@@ -202,6 +204,7 @@ class StudyFacts:
     test: Share | None
     openings: int
     git: Mapping[str, str]
+    test_sd: float | None = None
     refit: bool = False
     pictures: list[Picture] = field(default_factory=list)
 
@@ -288,6 +291,7 @@ def study_facts(study: StudyRecord, tracker: Tracker, *, most: int = MOST_TRIALS
     boundary = edges_of(config, trials, selected)
     openings: list[dict[str, Any]] = study.attribute(TEST_OPENINGS, [])
     tested = _last_test(openings, selected)
+    draws = [] if tested is None else tested["result"].get("draws", [])
     return StudyFacts(
         config=config,
         tally=tally(trials),
@@ -302,6 +306,7 @@ def study_facts(study: StudyRecord, tracker: Tracker, *, most: int = MOST_TRIALS
         wider=wider_command(study, boundary) if boundary else "",
         importances=importances(study),
         test=None if tested is None else _share(tested["result"]),
+        test_sd=stdev(draws) if draws else None,
         refit=tested is not None and tested.get("refit", False),
         openings=len(openings),
         git=_git(study, tracker),
@@ -340,7 +345,10 @@ def _last_test(
 
 
 def _share(result: Mapping[str, Any]) -> Share:
-    return Share.of(round(result["accuracy"] * result["rows"]), result["rows"])
+    share = Share.of(round(result["accuracy"] * result["rows"]), result["rows"])
+    if not result.get("draws"):
+        return share
+    return replace(share, value=result["accuracy"], low=result["low"], high=result["high"])
 
 
 def _git(study: StudyRecord, tracker: Tracker) -> dict[str, str]:

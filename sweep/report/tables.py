@@ -115,8 +115,10 @@ def _in_search(study: StudyFacts) -> Step:
         if study.measure.is_share:
             rows = study.config.data.val_size
             detail += f"; {_interval(Share.of(round(study.search * rows), rows), 'validation row')}"
-            if study.config.data.folds:
-                detail += f" in {study.config.data.folds} folds"
+            if repeats := study.config.data.repeats_in_words:
+                detail += (
+                    f"; the mean of {repeats}" if study.config.data.draws else f" in {repeats}"
+                )
     return Step(SEARCH, value, known=True, detail=detail)
 
 
@@ -142,6 +144,9 @@ def _tested(study: StudyFacts) -> Step:
     detail = f"{_interval(test, 'row')}, which this study has opened {times}"
     if study.refit:
         detail += "; the setting trained again on training and validation rows"
+    if study.test_sd is not None:
+        repeats = study.config.data.repeats_in_words
+        detail += f"; the mean of {repeats}, with a standard deviation of {percent(study.test_sd)}"
     return Step(TEST, f"{percent(test.value)} %", known=True, detail=detail)
 
 
@@ -401,7 +406,7 @@ def _config(study: StudyFacts) -> dict[str, str]:
         "trials side by side": f"{config.slots}, in panels of {config.lanes}",
         **{plain_name(name): range_in_words(axis) for name, axis in config.space.axes.items()},
         "data": data.name,
-        "validation rows": f"{data.val_size:,}" + (f", {data.folds} folds" if data.folds else ""),
+        "validation rows": ", ".join(filter(None, (f"{data.val_size:,}", data.repeats_in_words))),
         "split seed": str(data.split_seed),
         "normalise": data.normalise,
         "data digest": data.data_digest,

@@ -154,7 +154,11 @@ def study_note(
         ("data", data.name),
         ("SHA-256 of the rows", data.data_digest),
         ("validation rows", f"{rows:,}, split seed {data.split_seed}"),
-        *([("folds", f"{data.folds}: curves are their means")] if data.folds else []),
+        *(
+            [("trainings", f"{words}: curves are means")]
+            if (words := data.repeats_in_words)
+            else []
+        ),
         ("sampler, pruner", f"{config.sampler}, {config.pruner}"),
         ("seed", config.seed),
         ("trials side by side", f"{config.slots}, in panels of {config.lanes}"),

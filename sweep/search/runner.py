@@ -110,7 +110,7 @@ def row_weights(class_weight: str, data: Prepared) -> Floats | None:
             f"each needs a weight: got {len(weights)}; give them in the order of the classes, "
             "which `sweep data info` lists"
         )
-    return np.array(weights)[data.training.labels]
+    return np.array(weights)[data.training.labels[: data.size]]
 
 
 def record_epoch(log: TrainingLog, result: EpochResult, engine: Engine, key: Hashable) -> None:
@@ -324,7 +324,7 @@ class Runner:
         self.listener, self.timings, self._clock = listener, timings, clock
         self.scheduler = Scheduler(
             config,
-            rows=len(data.training.labels),
+            rows=data.size,
             classes=len(data.class_names),
             eigenvalues={
                 each.normalise: largest_eigenvalue(each.training.rows[: each.sample])

@@ -14,7 +14,7 @@ import numpy as np
 from sweep.curves import append, final_metrics, new_curves, point
 from sweep.environment import BLAS_THREADS, environment
 from sweep.io import NO_ROOM
-from sweep.statistics import estimates
+from sweep.statistics import Estimate, estimates, mean_estimates
 from sweep.tracking import CLASSIFIER
 from sweep_model.classifier import LinearClassifier
 from sweep_model.losses import LOSSES
@@ -114,24 +114,34 @@ class TrainingLog:
             self.images.take(self.pixels(state), epoch)
 
     def pixels(self, state: LaneState) -> Floats:
-        """Return the weights (k, d) in pixel order; of folds the mean."""
-        weights = _mean_of_folds(state.weights, 2)
+        """Return the weights (k, d) in pixel order; of folds or draws the mean."""
+        weights = _mean_of_repeats(state.weights, 2)
         return MirrorBasis(weights.shape[1], self.data.image_shape).turn_back(weights)
 
     def classifier(self, state: LaneState) -> LinearClassifier:
         """Return the classifier that the training has come to.
 
-        Of folds it is the mean of theirs, whose scores are the mean of their scores.
+        Of folds or draws it is the mean of theirs, whose scores are the mean of their scores.
         """
         self._ended_with = state
         return LinearClassifier(
             weights=self.pixels(state),
-            bias=_mean_of_folds(state.bias, 1),
+            bias=_mean_of_repeats(state.bias, 1),
             standardiser=self.data.standardiser,
             loss=LOSSES[self.loss],
             image_shape=self.data.image_shape,
             class_names=self.data.class_names,
         )
+
+    def repeats(self, classifier: LinearClassifier) -> list[LinearClassifier]:
+        """Return the classifiers of the folds or draws that `classifier` is the mean of."""
+        state = self._ended_with
+        assert state is not None  # noqa: S101 - see `classifier`
+        basis = MirrorBasis(classifier.weights.shape[1], self.data.image_shape)
+        return [
+            replace(classifier, weights=weights, bias=bias)
+            for weights, bias in zip(map(basis.turn_back, state.weights), state.bias, strict=True)
+        ]
 
     def measure(self, classifier: LinearClassifier) -> None:
         """Add what the validation rows say at the end, with intervals, and of each class.
@@ -144,37 +154,44 @@ class TrainingLog:
             self._measure(classifier)
 
     def _measure(self, classifier: LinearClassifier) -> None:
-        validation, names = self.data.validation, self.data.class_names
+        models = self.repeats(classifier) if self.data.draws else [classifier]
+        found, shares = zip(*map(self._measured, models), strict=True)
+        for name, estimate in mean_estimates(found).items():
+            self.metrics |= estimate.metrics(AT_END + name)
+        names = self.data.class_names
+        if len(names) > MANY_CLASSES or self.epoch < self.training.epochs:
+            return
+        self.metrics |= {
+            f"val_accuracy_of/{metric_name(name)}": float(share)
+            for name, share in zip(names, np.mean(shares, axis=0), strict=True)
+            if not math.isnan(share)  # a class without validation rows
+        }
+
+    def _measured(self, classifier: LinearClassifier) -> tuple[dict[str, Estimate], Floats]:
+        """Return the metrics of the validation rows, and the accuracy on each class's, (k,)."""
+        labels = self.data.validation.labels
         predicted: list[Labels] = []
 
         def scores() -> Iterator[Floats]:
-            for start in range(0, len(validation.labels), BLOCK):
+            for start in range(0, len(labels), BLOCK):
                 block = self._scores(classifier, slice(start, start + BLOCK))
                 predicted.append(block.argmax(axis=1))
                 yield block
 
-        for name, estimate in estimates(scores(), validation.labels, classifier.loss).items():
-            self.metrics |= estimate.metrics(AT_END + name)
-        if len(names) > MANY_CLASSES or self.epoch < self.training.epochs:
-            return
-        shares = per_class_accuracy(np.concatenate(predicted), validation.labels, len(names))
-        self.metrics |= {
-            f"val_accuracy_of/{metric_name(name)}": float(share)
-            for name, share in zip(names, shares, strict=True)
-            if not math.isnan(share)  # a class without validation rows
-        }
+        found = estimates(scores(), labels, classifier.loss)
+        classes = len(self.data.class_names)
+        return found, per_class_accuracy(np.concatenate(predicted), labels, classes)
 
     def _scores(self, classifier: LinearClassifier, block: slice) -> Floats:
         """Scores of validation rows; with folds, of each row that of the fold without it."""
-        rows, state = self.data.validation.rows[block], self._ended_with
+        rows = self.data.validation.rows[block]
         if self.data.folds is None:
             return rows @ classifier.weights.T + classifier.bias
-        assert state is not None  # noqa: S101 - see `classifier`
-        basis, folds = MirrorBasis(rows.shape[1], self.data.image_shape), self.data.folds[block]
+        folds = self.data.folds[block]
         scores: Floats = np.empty((len(rows), len(classifier.bias)), dtype=np.float32)
-        for fold, (weights, bias) in enumerate(zip(state.weights, state.bias, strict=True)):
+        for fold, own in enumerate(self.repeats(classifier)):
             held = folds == fold
-            scores[held] = rows[held] @ basis.turn_back(weights).T + bias
+            scores[held] = rows[held] @ own.weights.T + own.bias
         return scores
 
     def ended(
@@ -243,8 +260,8 @@ class TrainingLog:
         return draw_files(folder) if draw else ""
 
 
-def _mean_of_folds(array: Floats, dimensions: int) -> Floats:
-    """Return an array of so many dimensions as it is, and the mean of one of all folds."""
+def _mean_of_repeats(array: Floats, dimensions: int) -> Floats:
+    """Return an array of so many dimensions as it is, and the mean of one of all repeats."""
     if array.ndim == dimensions:
         return array
     mean: Floats = array.mean(axis=0, dtype=np.float64).astype(np.float32)

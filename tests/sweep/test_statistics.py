@@ -13,6 +13,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
 from sweep.statistics import (
     BINS,
+    Estimate,
     Share,
     accuracy_interval,
     best_of,
@@ -73,7 +74,7 @@ def test_a_top_5_of_five_classes_is_left_out_and_absent_classes_do_no_harm():
     assert found["balanced_accuracy"].value == pytest.approx(2.5 / 3)
     assert all(each.low <= each.value <= each.high for each in found.values())
     certain = estimates([scores], np.array([0, 1, 1, 2]), BCE)["macro_f1"]
-    assert certain == (1, 1, 1)
+    assert certain == Estimate(1, 1, 1)
 
 
 PUBLISHED = [

@@ -68,7 +68,8 @@ def test_accuracy_comes_with_its_interval_and_the_classes_that_have_rows():
     # Wilson's interval for 3 of 4: (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)
     assert result.low == pytest.approx(0.30064, abs=1e-5)
     assert result.high == pytest.approx(0.95441, abs=1e-5)
-    assert list(result.record()) == ["accuracy", "low", "high", "rows", "per_class", "further"]
+    names = ("accuracy", "low", "high", "rows", "per_class", "further", "draws")
+    assert tuple(result.record()) == names
 
 
 def test_all_metrics_of_the_test_rows_are_those_of_scikit_learn():

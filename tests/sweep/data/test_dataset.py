@@ -19,11 +19,11 @@ from sweep.data import (
     auto_notice,
     cache_folder,
     choose_data,
-    folds_notice,
     open_source,
     prepare,
     reopen_data,
     reopen_source,
+    repeats_notice,
     split_rows,
 )
 from sweep.data.arrays import Features
@@ -495,10 +495,10 @@ def test_folds_are_recorded_and_found_again():
     assert choose("tiny.npz", folds=5)[0] == choice
     one, _ = choose("tiny.npz", val_size=12)
     assert (one.folds, reopened(one).folds) == (0, None)
-    (said,) = folds_notice(choice, usual=True)
+    said = repeats_notice(choice, usual=True)
     assert "5 folds, as there are at most 5,000 rows (--val-size N: one split)" in said
-    assert "--val-size" not in folds_notice(choice, usual=False)[0]
-    assert folds_notice(one, usual=True) == []
+    assert "--val-size" not in repeats_notice(choice, usual=False)
+    assert repeats_notice(one, usual=True) == ""
 
 
 @pytest.mark.usefixtures("file")

@@ -8,11 +8,11 @@ import pytest
 
 from sweep.data import Dataset, Split, prepare
 from sweep.engine import LocalEngine, TrainersLostError, open_engine, ray_cluster
-from sweep.engine.folds import FoldedEngine
 from sweep.engine.local import shared_rows
 from sweep.engine.placement import Placement
 from sweep.engine.ray_calls import ActorFailedError, ActorLostError, check_cluster
 from sweep.engine.ray_cluster import RayEngine, Trainer
+from sweep.engine.repeats import RepeatedEngine
 from sweep.environment import environment
 from sweep.errors import StoreUnreachableError, SweepError
 from sweep.timings import Timings
@@ -214,7 +214,7 @@ def test_folds_on_a_cluster_are_those_of_this_machine(tiny_data):
         LocalEngine(data, loss="softmax", further=("macro_f1",), workers=1, **usual),
         RayEngine(cluster, shared_rows(data, "softmax", "sample", ("macro_f1",)), **usual),
     ):
-        with FoldedEngine(engine, data.folds) as folds:
+        with RepeatedEngine(engine, data) as folds:
             for number in range(3):
                 folds.start(number, training(number))
             results = [folds.run_pass() for _ in range(3)]
@@ -222,6 +222,25 @@ def test_folds_on_a_cluster_are_those_of_this_machine(tiny_data):
         outcomes.append((results, [state.weights.tobytes() for state in states.values()]))
     assert outcomes[0] == outcomes[1]
     assert "macro_f1_sd" in outcomes[0][0][0][0].evaluations["val"].further
+
+
+def test_draws_on_a_cluster_are_those_of_this_machine(tiny_data):
+    data = replace(tiny_data, draws=3, sample=15)
+    usual = {"lanes": 2, "timings": Timings()}
+    outcomes = []
+    for engine in (
+        LocalEngine(data, loss="softmax", workers=1, **usual),
+        RayEngine(MemoryCluster("a", "b"), shared_rows(data, "softmax", "sample"), **usual),
+    ):
+        with RepeatedEngine(engine, data) as draws:
+            for number in range(3):
+                draws.start(number, training(number))
+            results = [draws.run_pass() for _ in range(3)]
+            states = draws.states(range(3))
+        outcomes.append((results, [state.weights.tobytes() for state in states.values()]))
+    assert outcomes[0] == outcomes[1]
+    weights = states[0].weights
+    assert len({one.tobytes() for one in weights}) == len(weights) == 3
 
 
 def test_each_training_has_its_own_rows_on_a_cluster(tiny_data):

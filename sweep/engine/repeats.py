@@ -1,4 +1,4 @@
-"""Cross-validation behind the face of an engine: a training is one for each fold, side by side."""
+"""Folds and draws behind the face of an engine: a training is one for each, side by side."""
 
 from __future__ import annotations
 
@@ -14,31 +14,36 @@ from sweep_model.training import DivergedError, EpochResult, Evaluation
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+    from sweep.data import Prepared
     from sweep.engine.local import LocalEngine
     from sweep.engine.protocol import Results
     from sweep.engine.ray_cluster import RayEngine
     from sweep.environment import Environment
-    from sweep_model import Labels
+    from sweep_model import Floats
     from sweep_model.training import Training
 
 
-class FoldedEngine:
-    """An `Engine` that trains each training once for each fold, on the rows of the others.
+class RepeatedEngine:
+    """An `Engine` that trains each training once for each fold or draw of its rows.
 
     In a lane of fold f the rows of f have weight 0, and are what it is validated on: all folds of
-    all trainings read the rows once. Results are means over the folds, with the standard deviation
-    of each between them as `loss_sd`, ...; states are stacked, weights (folds, k, d). A training
-    diverges with its first fold that does.
+    all trainings read the rows once. A draw has rows of its own, and is validated on the same rows
+    as the others. Results are means over folds or draws, with the standard deviation of each
+    between them as `loss_sd`, ...; states are stacked, weights (repeats, k, d). A training diverges
+    with its first repeat that does.
 
     Parameters
     ----------
-    engine : whose problem is `held_out`; it is entered and left with this one.
-    folds : (n,) which fold each training row is held out in, from 0.
+    engine : that trains `data`; it is entered and left with this one.
+    data : rows with folds or draws.
     """
 
-    def __init__(self, engine: LocalEngine | RayEngine, folds: Labels) -> None:
-        self._engine, self._count = engine, int(folds.max()) + 1
-        self._counts = [(folds != fold).astype(np.float64) for fold in range(self._count)]
+    def __init__(self, engine: LocalEngine | RayEngine, data: Prepared) -> None:
+        self._engine, self._count = engine, data.draws
+        self._counts: list[Floats] = []
+        if (folds := data.folds) is not None:
+            self._count = int(folds.max()) + 1
+            self._counts = [(folds != fold).astype(np.float64) for fold in range(self._count)]
 
     def __enter__(self) -> Self:
         self._engine.__enter__()
@@ -79,7 +84,7 @@ class FoldedEngine:
 
     def start(self, key: Hashable, training: Training) -> None:
         """Begin a training with the next pass."""
-        for fold, one in enumerate(self._folded(training)):
+        for fold, one in enumerate(self._repeated(training)):
             self._engine.start((key, fold), one)
 
     def drop(self, key: Hashable) -> None:
@@ -107,7 +112,7 @@ class FoldedEngine:
                 for key, (training, state) in states.items()
                 for one, part, weights, bias in zip(
                     self._keys(key),
-                    self._folded(training),
+                    self._repeated(training),
                     state.weights,
                     state.bias,
                     strict=True,
@@ -120,20 +125,22 @@ class FoldedEngine:
         results = self._engine.run_pass()
         found: dict[Hashable, EpochResult | DivergedError] = {}
         for key in dict.fromkeys(one[0] for one in results if isinstance(one, tuple)):
-            folds = {one: results[one] for one in self._keys(key)}
-            whole = {one: each for one, each in folds.items() if isinstance(each, EpochResult)}
+            parts = {one: results[one] for one in self._keys(key)}
+            whole = {one: each for one, each in parts.items() if isinstance(each, EpochResult)}
             if len(whole) == self._count:
                 found[key] = mean_result(list(whole.values()))
                 continue
-            found[key] = next(each for each in folds.values() if isinstance(each, DivergedError))
+            found[key] = next(each for each in parts.values() if isinstance(each, DivergedError))
             for one in whole:  # the others are out
                 self._engine.drop(one)
         return found
 
     def _keys(self, key: Hashable) -> list[Hashable]:
-        return [(key, fold) for fold in range(self._count)]
+        return [(key, number) for number in range(self._count)]
 
-    def _folded(self, training: Training) -> list[Training]:
+    def _repeated(self, training: Training) -> list[Training]:
+        if not self._counts:
+            return [replace(training, draw=draw) for draw in range(self._count)]
         given = training.row_weights
         return [
             replace(training, row_weights=counts if given is None else counts * given)
@@ -142,7 +149,7 @@ class FoldedEngine:
 
 
 def mean_result(results: Sequence[EpochResult]) -> EpochResult:
-    """Return the mean of the folds' results; that of validation rows tells how they spread."""
+    """Return the mean of the repeats' results; that of validation rows tells how they spread."""
     first = results[0]
     evaluations = {
         name: _mean([each.evaluations[name] for each in results], spread=name == "val")
@@ -151,10 +158,10 @@ def mean_result(results: Sequence[EpochResult]) -> EpochResult:
     return replace(first, evaluations=evaluations)
 
 
-def _mean(folds: Sequence[Evaluation], *, spread: bool) -> Evaluation:
+def _mean(repeats: Sequence[Evaluation], *, spread: bool) -> Evaluation:
     quantities = [each.name for each in fields(Evaluation) if each.name != "further"]
-    values = {name: [getattr(each, name) for each in folds] for name in quantities}
-    further = {name: [each.further[name] for each in folds] for name in folds[0].further}
+    values = {name: [getattr(each, name) for each in repeats] for name in quantities}
+    further = {name: [each.further[name] for each in repeats] for name in repeats[0].further}
     means = {name: statistics.fmean(each) for name, each in further.items()}
     if spread:
         both = values | further
