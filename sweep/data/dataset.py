@@ -187,8 +187,9 @@ class Prepared:
     The training rows are in pixel order, for the reference trainer, or in the mirror basis, for
     panels: CIFAR-10 once is 0.6 GB, so nobody holds both. The first `sample` of them are a fixed
     stratified sample, in both cases. `notices` are what the user should know of them, a line each.
-    With `folds`, (n,) from 0, all rows train and validate, in one order: in the trainings of a fold
-    its rows are held out, which are then validated on. Standardisation sees all of them.
+    With `folds`, (n,) from 0, the training rows are the validation rows, the same object: in the
+    trainings of a fold its rows are held out, which are then validated on. Standardisation sees all
+    of them.
     With `draws` the training rows are those of each draw, one after the other and equally many;
     standardisation sees all rows that they were drawn from.
 
@@ -198,7 +199,7 @@ class Prepared:
 
     name: str
     training: Rows | MirrorRows
-    validation: Rows
+    validation: Rows | MirrorRows
     sample: int
     standardiser: Standardiser
     class_names: tuple[str, ...]
@@ -559,9 +560,10 @@ def prepare(
     orders = [np.concatenate(stratified_sample(dataset.labels[rows], SAMPLE)) for rows in parts]
     numbers = [rows[order] for rows, order in zip(parts, orders, strict=True)]
     training = ChosenRows(dataset.rows, np.concatenate(numbers))
-    validation = ChosenRows(dataset.rows, split.val if split.folds is None else numbers[0])
-    ordered, val_ordered = dataset.labels[training.numbers], dataset.labels[validation.numbers]
-    check_memory(dataset.name, *validation.shape, bytes_each=4 * len(ways))
+    validation = ChosenRows(dataset.rows, split.val)
+    ordered = dataset.labels[training.numbers]
+    if split.folds is None:
+        check_memory(dataset.name, *validation.shape, bytes_each=4 * len(ways))
     widened = mirrored and _may_widen(*training.shape, len(ways))
 
     def normalised(way: str) -> Prepared:
@@ -576,7 +578,11 @@ def prepare(
                 if mirrored
                 else Rows(standardiser.apply(training), ordered)
             )
-            validated_on = Rows(standardiser.apply(validation), val_ordered)
+            validated_on = (
+                trained_on
+                if split.folds is not None
+                else Rows(standardiser.apply(validation), val_labels)
+            )
         return Prepared(
             name=dataset.name,
             training=trained_on,

@@ -14,6 +14,7 @@ from sweep.environment import BLAS_THREADS, environment
 from sweep_model.losses import LOSSES
 from sweep_model.panels import Panels, Problem, lanes_agree
 from sweep_model.preprocessing import MirrorRows
+from sweep_model.training import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -243,19 +244,17 @@ def shared_rows(
     if train_curve not in TRAIN_CURVES:
         raise ValueError(f"train_curve must be one of {TRAIN_CURVES}, got {train_curve!r}")
     training: dict[str, MirrorRows] = {}
+    validation: dict[str, MirrorRows] = {}
     for each in data.normalisations:
         if not isinstance(each.training, MirrorRows):
             raise TypeError("rows must be in the mirror basis: prepare(..., mirrored=True)")
         training[each.normalise] = each.training
+        if isinstance(each.validation, Rows):
+            validation[each.normalise] = MirrorRows.of(each.validation, data.image_shape)
     rows = data.size
     return SharedRows(
         training=training,
-        validation=training
-        if data.folds is not None
-        else {
-            each.normalise: MirrorRows.of(each.validation, data.image_shape)
-            for each in data.normalisations
-        },
+        validation=validation or training,
         shown=rows if train_curve == "all" else min(data.sample, rows),
         loss=loss,
         classes=len(data.class_names),

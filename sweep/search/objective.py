@@ -51,7 +51,7 @@ def train_trial(
     """
     from threadpoolctl import ThreadpoolController
 
-    if isinstance(data.training, MirrorRows):
+    if isinstance(data.training, MirrorRows) or isinstance(data.validation, MirrorRows):
         raise ValueError("rows must be in pixel order: prepare(..., mirrored=False)")  # noqa: TRY004 - the value is wrong
     training = Training(hyperparameters=hyperparameters, epochs=epochs, seed=seed)
     rows, parts = data.training, [(training, data.training, data.validation)]

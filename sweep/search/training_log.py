@@ -187,11 +187,12 @@ class TrainingLog:
         rows = self.data.validation.rows[block]
         if self.data.folds is None:
             return rows @ classifier.weights.T + classifier.bias
-        folds = self.data.folds[block]
+        folds, state = self.data.folds[block], self._ended_with
+        assert state is not None  # noqa: S101 - see `classifier`
         scores: Floats = np.empty((len(rows), len(classifier.bias)), dtype=np.float32)
-        for fold, own in enumerate(self.repeats(classifier)):
-            held = folds == fold
-            scores[held] = rows[held] @ own.weights.T + own.bias
+        for fold, (weights, bias) in enumerate(zip(state.weights, state.bias, strict=True)):
+            held = folds == fold  # in the mirror basis, as rows are that train and validate
+            scores[held] = rows[held] @ weights.T + bias
         return scores
 
     def ended(

@@ -376,7 +376,7 @@ def test_rows_are_normalised_as_asked_and_found_again_so(monkeypatch):
             little.setattr("sweep.data.dataset.free_memory", lambda: 4 * 300 * 64)
             held = prepare(dataset, split, normalise=normalise, mirrored=True)
         assert np.array_equal(held.training.rows[:99], wide.training.rows[:99])
-        choice, chosen = choose_data(Digits(), val_size=None, split_seed=0, normalise=normalise)
+        choice, chosen = choose_data(Digits(), val_size=300, split_seed=0, normalise=normalise)
         again = reopen_data(choice, reopen_source(choice))
         assert np.array_equal(again.validation.rows, chosen.validation.rows)
     with pytest.raises(

@@ -71,7 +71,9 @@ def test_folds_are_those_of_scikit_learn_and_every_class_has_its_share(dataset):
     order = np.concatenate(stratified_sample(LABELS, SAMPLE))
     data = folded(dataset, mirrored=False)
     np.testing.assert_array_equal(data.folds, numbers[order])
-    np.testing.assert_array_equal(data.training.rows, data.validation.rows)
+    for mirrored in (False, True):  # no copy of them
+        both = folded(dataset, mirrored=mirrored)
+        assert both.validation is both.training
     with pytest.raises(SweepError, match=r"--folds 13: uneven has 12 rows of class 'cat'.*fewer"):
         stratified_folds(dataset, 13, 0)
 
