@@ -96,16 +96,32 @@ OF_ROWS: Mapping[str, Callable[[Floats, Labels, Loss], Floats | Mask]] = {
 
 
 def further_metrics(
-    names: Iterable[str], scores: Floats, labels: Labels, loss: Loss
+    names: Iterable[str],
+    scores: Floats,
+    labels: Labels,
+    loss: Loss,
+    class_weights: Floats | None = None,
 ) -> dict[str, float]:
-    """Metrics beside loss and accuracy, by name, of scores (n, k)."""
+    """Metrics beside loss and accuracy, by name, of scores (n, k).
+
+    `class_weights` (k,) are those of `weighted_accuracy`.
+    """
     predicted, classes = scores.argmax(axis=1), scores.shape[1]
     return {
         name: float(OF_ROWS[name](scores, labels, loss).mean(dtype=np.float64))
         if name in OF_ROWS
-        else OF_PREDICTIONS[name](predicted, labels, classes)
+        else of_predictions(name, predicted, labels, classes, class_weights)
         for name in names
     }
+
+
+def of_predictions(
+    name: str, predicted: Labels, labels: Labels, classes: int, class_weights: Floats | None
+) -> float:
+    """Return a metric of `OF_PREDICTIONS`, or `weighted_accuracy`."""
+    if name == "weighted_accuracy" and class_weights is not None:
+        return weighted_accuracy(predicted, labels, class_weights)
+    return OF_PREDICTIONS[name](predicted, labels, classes)
 
 
 def true_class_probability(probabilities: Floats, labels: Labels) -> Floats:

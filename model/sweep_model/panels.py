@@ -25,7 +25,7 @@ import numpy as np
 
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import predict
-from sweep_model.metrics import OF_PREDICTIONS, OF_ROWS, weighted_accuracy
+from sweep_model.metrics import OF_ROWS, of_predictions
 from sweep_model.preprocessing import MirrorRows, check_images
 from sweep_model.rng import flips, initial_weights, row_order
 from sweep_model.training import (
@@ -272,17 +272,15 @@ class _Further:
         return {
             name: float(np.concatenate(self._values[lane][name])[which].mean(dtype=np.float64))
             if name in OF_ROWS
-            else self._of_predictions(
-                name, np.concatenate(self._predicted[lane])[which], labels[which]
+            else of_predictions(
+                name,
+                np.concatenate(self._predicted[lane])[which],
+                labels[which],
+                self._problem.classes,
+                self._problem.class_weights,
             )
             for name in self._names
         }
-
-    def _of_predictions(self, name: str, predicted: Labels, labels: Labels) -> float:
-        weights = self._problem.class_weights
-        if name == "weighted_accuracy" and weights is not None:
-            return weighted_accuracy(predicted, labels, weights)
-        return OF_PREDICTIONS[name](predicted, labels, self._problem.classes)
 
 
 class _Descent:

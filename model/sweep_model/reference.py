@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,10 +36,11 @@ def train(
     classes: int,
     image_shape: ImageShape | None = None,
     further: Sequence[str] = (),
+    class_weights: Floats | None = None,
 ) -> Iterator[tuple[EpochResult, Floats, Floats]]:
     """Mini-batch gradient descent on the cost, one shuffle and one set of flips per epoch.
 
-    Every set is evaluated by the `further` metrics, too.
+    Every set is evaluated by the `further` metrics, too, see `further_metrics`.
 
     Yields
     ------
@@ -59,6 +61,8 @@ def train(
     check_row_weights(training.row_weights, len(rows.labels))
     check_images(features, setting.flip_probability, image_shape)
 
+    asked = partial(evaluate, l2=setting.l2, loss=loss, further=further)
+
     def results() -> Iterator[tuple[EpochResult, Floats, Floats]]:
         weights = initial_weights(training.seed, classes, features)
         bias: Floats = np.zeros(classes, dtype=np.float32)
@@ -76,7 +80,7 @@ def train(
                 epoch=epoch + 1,
                 learning_rate=setting.rate(epoch),
                 evaluations={
-                    name: evaluate(weights, bias, one, l2=setting.l2, loss=loss, further=further)
+                    name: asked(weights, bias, one, class_weights=class_weights)
                     for name, one in evaluation.items()
                 },
             )
@@ -98,6 +102,7 @@ def evaluate(
     l2: float,
     loss: Loss,
     further: Sequence[str] = (),
+    class_weights: Floats | None = None,
 ) -> Evaluation:
     """Evaluate W (k, d) and b (k,) on the rows as they are."""
     scores = rows.rows @ weights.T + bias
@@ -106,7 +111,7 @@ def evaluate(
         loss=mean,
         cost=mean + penalty(weights, l2),
         accuracy=accuracy(scores.argmax(axis=1), rows.labels),
-        further=further_metrics(further, scores, rows.labels, loss),
+        further=further_metrics(further, scores, rows.labels, loss, class_weights),
     )
 
 

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweep.config import trial_seed
-from sweep.curves import point
+from sweep.config import CLASS_WEIGHTS, class_weights, trial_seed
+from sweep.curves import NOUNS, point
 from sweep.engine import mean_result
 from sweep.environment import BLAS_THREADS
 from sweep.errors import SweepError
 from sweep.search.halving import first_rung
+from sweep.search.runner import row_weights
 from sweep.search.trials import Status
 from sweep.search_space import DEFAULT_SPACES, NORMALISE
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES
+from sweep_model.metrics import TOP
 from sweep_model.preprocessing import MirrorRows
 from sweep_model.reference import train
 from sweep_model.training import DivergedError, Rows, Training
@@ -36,7 +38,14 @@ if TYPE_CHECKING:
 
 
 def train_trial(
-    data: Prepared, hyperparameters: Hyperparameters, *, loss: str, epochs: int, seed: int
+    data: Prepared,
+    hyperparameters: Hyperparameters,
+    *,
+    loss: str,
+    epochs: int,
+    seed: int,
+    class_weight: str = CLASS_WEIGHTS[0],
+    further: tuple[str, ...] = (),
 ) -> Iterator[EpochResult]:
     """Train one trial by itself, with the reference trainer, epoch by epoch; of folds the mean.
 
@@ -53,13 +62,17 @@ def train_trial(
 
     if isinstance(data.training, MirrorRows) or isinstance(data.validation, MirrorRows):
         raise ValueError("rows must be in pixel order: prepare(..., mirrored=False)")  # noqa: TRY004 - the value is wrong
-    training = Training(hyperparameters=hyperparameters, epochs=epochs, seed=seed)
+    given = row_weights(class_weight, data)
+    training = Training(
+        hyperparameters=hyperparameters, epochs=epochs, seed=seed, row_weights=given
+    )
+    numbers = class_weights(class_weight)
     rows, parts = data.training, [(training, data.training, data.validation)]
     if (folds := data.folds) is not None:
         held_out = [folds == fold for fold in range(folds.max() + 1)]
         parts = [
             (
-                replace(training, row_weights=np.where(held, 0.0, 1.0)),
+                replace(training, row_weights=np.where(held, 0.0, 1.0 if given is None else given)),
                 Rows(rows.rows[~held], rows.labels[~held]),
                 Rows(rows.rows[held], rows.labels[held]),
             )
@@ -73,6 +86,8 @@ def train_trial(
             loss=LOSSES[loss],
             classes=len(data.class_names),
             image_shape=data.image_shape,
+            further=further,
+            class_weights=None if numbers is None else np.array(numbers),
         )
         for one, shown, validation in parts
     ]
@@ -103,8 +118,10 @@ class Objective:
     seed
         Trial number n trains with the seed (seed, n).
     metric
-        The curve whose value at the last epoch is returned: `val/accuracy` (maximise) or
-        `val/loss` (minimise).
+        The curve whose value at the last epoch is returned: `val/accuracy` or that of another
+        objective of `sweep run`, e.g. `val/macro_f1` (maximise) or `val/log_loss` (minimise).
+    class_weight
+        `none`, `balanced`, or a number for each class as in `1,2.5`.
 
     """
 
@@ -117,11 +134,22 @@ class Objective:
         space: Space | None = None,
         seed: int = 0,
         metric: str = "val/accuracy",
+        class_weight: str = CLASS_WEIGHTS[0],
     ) -> None:
         if loss not in LOSSES:
             raise SweepError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
-        if metric not in ("val/accuracy", "val/loss"):
-            raise SweepError(f"metric must be val/accuracy or val/loss, got {metric!r}")
+        if metric not in NOUNS:
+            raise SweepError(f"metric must be one of {', '.join(NOUNS)}, got {metric!r}")
+        if metric == "val/top5_accuracy" and len(data.class_names) <= TOP:
+            raise SweepError(
+                f"{metric} of {len(data.class_names)} classes is 1: take another metric"
+            )
+        if metric == "val/weighted_accuracy" and class_weights(class_weight) is None:
+            raise SweepError(
+                f"{metric} needs a number for each class as class_weight, e.g. '1,2.5': got "
+                f"{class_weight!r}"
+            )
+        row_weights(class_weight, data)  # refuses other than one for each class
         if epochs != int(epochs) or epochs < 1:
             raise SweepError(f"epochs must be a whole number from 1 on, got {epochs!r}")
         self.data = data
@@ -133,7 +161,9 @@ class Objective:
         ways = [each.normalise for each in data.normalisations]
         self.space = (default if space is None else space).with_normalisations(ways)
         self.seed = seed
-        self.metric = metric
+        self.metric, self.class_weight = metric, class_weight
+        name = metric.removeprefix("val/")
+        self._further = () if name in ("accuracy", "loss") else (name,)
 
     def __call__(self, trial: optuna.Trial) -> float:
         """Train one trial, reporting every epoch; NaN (a failed trial to Optuna) if it diverges.
@@ -147,7 +177,7 @@ class Objective:
         """
         import optuna
 
-        wanted = "maximize" if self.metric == "val/accuracy" else "minimize"
+        wanted = "minimize" if self.metric.endswith("loss") else "maximize"
         study = getattr(trial, "study", None)  # a FixedTrial or FrozenTrial has none
         directions = [wanted] if study is None else [way.name.lower() for way in study.directions]
         if directions != [wanted]:
@@ -166,6 +196,8 @@ class Objective:
                 loss=self.loss,
                 epochs=self.epochs,
                 seed=trial_seed(self.seed, trial.number),
+                class_weight=self.class_weight,
+                further=self._further,
             ):
                 value = point(result)[self.metric]
                 trial.report(value, result.epoch)

@@ -1,14 +1,20 @@
+from dataclasses import replace
+
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from sweep.config import trial_seed
+from sweep.engine import open_engine
 from sweep.errors import SweepError
 from sweep.search import objective as module
 from sweep.search.halving import first_rung
 from sweep.search.objective import Objective, as_optuna, at_first_rung
+from sweep.search.runner import row_weights
 from sweep.search_space import DEFAULT_SPACES, NAMES, read_space
+from sweep.timings import Timings
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES
 from sweep_model.reference import train
@@ -57,6 +63,56 @@ def test_a_trial_is_the_reference_training_of_its_setting_with_its_own_seed(
         }
         assert trial.intermediate_values == expected
         assert trial.value == expected[2]
+
+
+def test_objectives_and_class_weights_are_those_of_a_study(tiny_pixels, tiny_data, make_config):
+    """Panels are the oracle; with folds, too."""
+    folds = np.arange(len(tiny_pixels.training.labels)) % 3
+    plain = Hyperparameters(
+        l2=0.01, learning_rate=0.05, decay_period=2, batch_size=8, flip_probability=0.3
+    )
+    fixed = optuna.trial.FixedTrial(
+        {name: value for name, value in vars(plain).items() if name in NAMES}, number=4
+    )
+    for metric, class_weight in (
+        ("val/macro_f1", "none"),
+        ("val/balanced_accuracy", "balanced"),
+        ("val/weighted_accuracy", "1,2.5,4"),
+        ("val/log_loss", "1,2.5,4"),
+    ):
+        for parts in (None, folds):
+            pixels, panels = (
+                each if parts is None else replace(each, folds=parts, validation=each.training)
+                for each in (tiny_pixels, tiny_data)
+            )
+            objective = metric.replace("/", "-").replace("_", "-")
+            config = make_config(objective=objective, class_weight=class_weight, lanes=1)
+            training = Training(
+                hyperparameters=plain,
+                epochs=3,
+                seed=trial_seed(5, 4),
+                row_weights=row_weights(class_weight, panels),
+            )
+            with open_engine(config, panels, timings=Timings(), workers=1) as engine:
+                engine.start(0, training)
+                *_, last = [engine.run_pass()[0] for _ in range(3)]
+            options = {"epochs": 3, "seed": 5, "metric": metric, "class_weight": class_weight}
+            space = read_space("softmax", overrides=["batch_size=8"])
+            value = Objective(pixels, space=space, **options)(fixed)
+            expected = last.evaluations["val"].further[metric.removeprefix("val/")]
+            assert value == pytest.approx(expected, rel=1e-4)
+
+
+def test_metrics_and_weights_that_cannot_be_are_refused(tiny_pixels):
+    for options, says in (
+        ({"metric": "val/cost"}, "metric must be one of val/accuracy, val/loss, val/bal"),
+        ({"metric": "val/top5_accuracy"}, "of 3 classes is 1: take another"),
+        ({"metric": "val/weighted_accuracy"}, "needs a number for each class"),
+        ({"class_weight": "1,2"}, "3 classes, and each needs a weight: got 2"),
+        ({"class_weight": "heavy"}, "class_weight must be none, balanced, or"),
+    ):
+        with pytest.raises(SweepError, match=says):
+            Objective(tiny_pixels, **options)
 
 
 def test_the_default_space_is_that_of_the_loss(tiny_pixels):
