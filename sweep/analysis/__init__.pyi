@@ -28,6 +28,7 @@ from .refit import draw_models as draw_models
 from .refit import refit as refit
 from .reproduce import Verdict as Verdict
 from .reproduce import reproduce_trial as reproduce_trial
+from .runs import REFIT_SUFFIX as REFIT_SUFFIX
 from .runs import draw_pending as draw_pending
 from .runs import find_refit as find_refit
 from .runs import pending_files as pending_files

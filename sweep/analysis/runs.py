@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sweep.tracking import AnyMirror, BackgroundMirror, Mirror
 
 
-SUFFIX, REFIT = "-in-full", "-refit"
+SUFFIX, REFIT_SUFFIX = "-in-full", "-refit"
 KEPT = "run.json"
 """Beside the files of a run that stands in no record."""
 STUDY_SECONDS = 2.0
@@ -271,12 +271,12 @@ def find_refit(study: StudyRecord, trial: TrialRecord) -> TrialRecord | None:
 def refit_files(study: StudyRecord, number: int) -> Path:
     """Return where the files of a trial that was trained on all rows wait for MLflow."""
     folder = pending_files(study, number)
-    return folder.with_name(f"{folder.name}{REFIT}")
+    return folder.with_name(f"{folder.name}{REFIT_SUFFIX}")
 
 
 def refit_key(study: StudyRecord, number: int) -> str:
     """Return the key of the run of a trial that was trained on all rows."""
-    return f"{trial_key(study, number)}{REFIT}"
+    return f"{trial_key(study, number)}{REFIT_SUFFIX}"
 
 
 def refit_states(study: StudyRecord) -> list[RunState]:
@@ -290,7 +290,7 @@ def refit_states(study: StudyRecord) -> list[RunState]:
             trial,
             None,
             key=refit_key(study, number),
-            name=f"trial-{number:03d}{REFIT}",
+            name=f"trial-{number:03d}{REFIT_SUFFIX}",
             tags={"role": "refit", **study.tags, "trial": number},
             note=f"Trial {number} of `{study.name}`, trained on training and validation rows.",
         )

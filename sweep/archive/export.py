@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep.analysis import fetch_classifier, find_selected
-from sweep.archive.load import CURVES, MODEL, README, STUDY, TRIALS, unpack
+from sweep.analysis import fetch_classifier, find_refit, find_selected
+from sweep.archive.load import CURVES, MODEL, README, REFIT, STUDY, TRIALS, unpack
 from sweep.archive.models import BUILT_IN, FORMAT, VERSION, RefusedError
 from sweep.config import NORMALISATIONS, SUFFIXES
 from sweep.curves import metrics_of
@@ -73,6 +73,7 @@ def export_study(study: StudyRecord, tracker: Tracker, file: Path) -> Exported:
         selected = find_selected(study)
         pruned = selected is not None and study.trial(selected.number) != selected
         full = selected if pruned else None
+        refit = None if selected is None else find_refit(study, selected)
         record = {
             "format": FORMAT,
             "version": VERSION,
@@ -81,17 +82,21 @@ def export_study(study: StudyRecord, tracker: Tracker, file: Path) -> Exported:
             "test_openings": study.attribute(TEST_OPENINGS, []),
             "confirmation": study.attribute(CONFIRMATION),
             "in_full": None if full is None else vars(_portable_trial(full)),
+            "refit": None if refit is None else vars(_portable_trial(refit)),
             "trials": [vars(trial) for trial in trials],
         }
-        classifier = None if selected is None else fetch_classifier(study, selected, tracker)
+        classifiers = {
+            name: fetch_classifier(study, trial, tracker)
+            for name, trial in ((MODEL, selected), (REFIT, refit))
+            if trial is not None
+        }
     members = {
         README: _readme(study.config, trials, selected).encode(),
         STUDY: json.dumps(record).encode(),
         TRIALS: _trials_table(study.config, trials).encode(),
         CURVES: _curves_table(study.config, trials).encode(),
     }
-    if classifier is not None:
-        members[MODEL] = _saved(classifier)
+    members |= {name: _saved(classifier) for name, classifier in classifiers.items()}
     content = _pack(members)
     _read_back(study.name, content, trials)
     try:
@@ -128,7 +133,7 @@ def _portable_config(config: StudyConfig) -> dict[str, Any]:
 def _read_back(name: str, content: bytes, trials: Sequence[TrialRecord]) -> None:
     """Refuse to write what an import would refuse, or would not make the same study of."""
     try:
-        study, _ = unpack(content)
+        study, *_ = unpack(content)
     except (RefusedError, SweepError) as error:
         raise SweepError(f"study {name!r} cannot be exported: {error}") from error
     if study.records != trials:
@@ -248,4 +253,5 @@ MODEL_TEXT = """\
 model.npz    the selected trial's weights (classes, features) and bias, and mean and factor that
              standardise a row x: the scores are W ((x - mean) * factor) + b; with an array
              `unit` a row is divided by its length before
+refit.npz    the same after training on validation rows, too, where `sweep test --refit` has run
 """

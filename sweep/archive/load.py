@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sweep.analysis import REFIT_SUFFIX
 from sweep.archive.models import BUILT_IN, ArchivedStudy, RefusedError, parse_study
 from sweep.config import check_study_name
 from sweep.data import reopen_data, reopen_source
@@ -22,6 +23,7 @@ from sweep.search import (
     BUDGETS,
     CONFIRMATION,
     IN_FULL,
+    REFITS,
     TEST_OPENINGS,
     create_storage,
     importing_study,
@@ -33,17 +35,18 @@ from sweep.tracking import CLASSIFIER
 from sweep_model.classifier import LinearClassifier
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sweep.config import StudyConfig
-    from sweep.search import StudyRecord
+    from sweep.search import StudyRecord, TrialRecord
     from sweep.workspace import Workspace
 
 MAX_BYTES = 128 << 20
 """Of an archive. Its members are not compressed, so they hold no more than that either."""
 MAX_CLASS_NAME = 80
-KNOWN = README, STUDY, TRIALS, CURVES, MODEL = (
-    *("README.txt", "study.json", "trials.csv", "curves.csv", "model.npz"),
+KNOWN = README, STUDY, TRIALS, CURVES, MODEL, REFIT = (
+    *("README.txt", "study.json", "trials.csv", "curves.csv", "model.npz", "refit.npz"),
 )
 OLD_MEMBER = "manifest.json"
 """What archives of version 0.1 have."""
@@ -59,6 +62,8 @@ class Archive:
         What it holds.
     classifier
         The selected trial's; None where none is selected.
+    refit
+        The one that was made of it with all rows, if there is one.
     digest
         SHA-256 of the file.
 
@@ -66,6 +71,7 @@ class Archive:
 
     study: ArchivedStudy
     classifier: LinearClassifier | None
+    refit: LinearClassifier | None
     digest: str
 
 
@@ -83,16 +89,18 @@ def read_archive(file: Path) -> Archive:
         with file.open("rb") as opened:
             content = opened.read(MAX_BYTES + 1)
     try:
-        study, classifier = unpack(content)
+        study, classifier, refit = unpack(content)
     except StoreUnreachableError:  # no room to look at the model
         raise
     except (RefusedError, SweepError) as error:
         raise SweepError(f"{file}: {error}; nothing was imported: ask for a new export") from error
-    return Archive(study, classifier, hashlib.sha256(content).hexdigest())
+    return Archive(study, classifier, refit, hashlib.sha256(content).hexdigest())
 
 
-def unpack(content: bytes) -> tuple[ArchivedStudy, LinearClassifier | None]:
-    """Return what an archive holds: the study and the selected trial's classifier.
+def unpack(
+    content: bytes,
+) -> tuple[ArchivedStudy, LinearClassifier | None, LinearClassifier | None]:
+    """Return what an archive holds: the study, the selected trial's classifier and its refit.
 
     Raises
     ------
@@ -104,17 +112,29 @@ def unpack(content: bytes) -> tuple[ArchivedStudy, LinearClassifier | None]:
     """
     members = _members(content)
     study = parse_study(members[STUDY])
-    selected = study.selected
-    if selected is None:
-        if MODEL in members:
-            raise RefusedError(f"it holds {MODEL}, and no trial is complete")
-        return study, None
-    if MODEL not in members:
-        raise RefusedError(f"it lacks {MODEL}, the model of trial {selected.number}")
-    classifier = _read_classifier(members[MODEL])
-    if classifier.digest != selected.weights_digest or classifier.loss.name != study.config.loss:
-        raise RefusedError(f"{MODEL} is not the model that trial {selected.number} ended with")
-    return study, classifier
+    refit = None if study.refit is None else study.refit.record
+    return (
+        study,
+        _member(study, members, MODEL, study.selected),
+        _member(study, members, REFIT, refit),
+    )
+
+
+def _member(
+    study: ArchivedStudy, members: Mapping[str, bytes], name: str, trial: TrialRecord | None
+) -> LinearClassifier | None:
+    """Return the classifier that a trial ended with, None where there is no such trial."""
+    if trial is None:
+        if name in members:
+            again = " on all rows" if name == REFIT else ""
+            raise RefusedError(f"it holds {name}, and no trial is complete{again}")
+        return None
+    if name not in members:
+        raise RefusedError(f"it lacks {name}, the model of trial {trial.number}")
+    classifier = _read_classifier(name, members[name])
+    if classifier.digest != trial.weights_digest or classifier.loss.name != study.config.loss:
+        raise RefusedError(f"{name} is not the model that trial {trial.number} ended with")
+    return classifier
 
 
 def _members(content: bytes) -> dict[str, bytes]:
@@ -149,18 +169,18 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
         raise RefusedError("its members are larger than it is")
 
 
-def _read_classifier(content: bytes) -> LinearClassifier:
+def _read_classifier(name: str, content: bytes) -> LinearClassifier:
     with scratch_folder() as folder:
-        path = folder / MODEL
+        path = folder / name
         path.write_bytes(content)
         try:
             classifier = LinearClassifier.load(path)
         except ValueError as error:
-            reason = " ".join(str(error).replace(str(path), MODEL).split())
+            reason = " ".join(str(error).replace(str(path), name).split())
             raise RefusedError(reason[:300]) from error
-    for name in classifier.class_names:
-        if len(name) > MAX_CLASS_NAME or not name.isprintable():
-            raise RefusedError(f"{MODEL}: a class name has up to 80 printable characters")
+    for label in classifier.class_names:
+        if len(label) > MAX_CLASS_NAME or not label.isprintable():
+            raise RefusedError(f"{name}: a class name has up to 80 printable characters")
     return classifier
 
 
@@ -182,12 +202,14 @@ def import_study(
     study = archive.study
     config = _config_here(study.config, workspace, name, data)
     plain = study.model_dump(mode="json", exclude_unset=True)
-    full = study.in_full
     attributes = {
         BUDGETS: plain["budgets"],
         TEST_OPENINGS: plain["test_openings"],
         CONFIRMATION: plain["confirmation"],
-        IN_FULL: None if full is None else {str(full.number): vars(full.record)},
+        **{
+            name: None if again is None else {str(again.number): vars(again.record)}
+            for name, again in ((IN_FULL, study.in_full), (REFITS, study.refit))
+        },
     }
     attributes = {key: value for key, value in attributes.items() if value}
     storage = create_storage(workspace)
@@ -197,7 +219,7 @@ def import_study(
             config, study.records, attributes, storage, workspace, archive=archive.digest
         ),
     ):
-        _keep_classifier(archive, workspace.pending(config.study))
+        _keep_classifiers(archive, workspace.pending(config.study))
     return load_study(config.study, storage, workspace)
 
 
@@ -223,18 +245,23 @@ def _config_here(
     return replace(config, data=moved)
 
 
-def _keep_classifier(archive: Archive, folder: Path) -> None:
-    """Put the selected trial's classifier where the files are that MLflow does not have yet."""
+def _keep_classifiers(archive: Archive, folder: Path) -> None:
+    """Put the classifiers where the files are that MLflow does not have yet."""
     shutil.rmtree(folder, ignore_errors=True)  # of a study that was here under the same name
     selected = archive.study.selected
-    if archive.classifier is None or selected is None:
+    if selected is None:
         return
-    path = folder / f"trial-{selected.number:03d}" / CLASSIFIER
-    try:
-        path.parent.mkdir(parents=True)
-        archive.classifier.save(path)
-    except OSError as error:
-        raise StoreUnreachableError(
-            f"{path}: the model cannot be written: {with_room(str(error.strerror), path)}; "
-            "nothing was imported"
-        ) from error
+    name = f"trial-{selected.number:03d}"
+    kept = {name: archive.classifier, f"{name}{REFIT_SUFFIX}": archive.refit}
+    for run, classifier in kept.items():
+        if classifier is None:
+            continue
+        path = folder / run / CLASSIFIER
+        try:
+            path.parent.mkdir(parents=True)
+            classifier.save(path)
+        except OSError as error:
+            raise StoreUnreachableError(
+                f"{path}: the model cannot be written: {with_room(str(error.strerror), path)}; "
+                "nothing was imported"
+            ) from error

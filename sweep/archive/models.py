@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -179,8 +179,8 @@ class TrialModel(_Model):
     @model_validator(mode="after")
     def _check_curves(self) -> Self:
         known = {*METRICS, *NOUNS, *(f"{metric}_sd" for metric in NOUNS)}
-        if self.curves and not set(METRICS) <= set(self.curves) <= known:
-            raise ValueError(f"curves must be of {', '.join(METRICS)} and an objective")
+        if self.curves and not set(self.least_curves) <= set(self.curves) <= known:
+            raise ValueError(f"curves must be of {', '.join(self.least_curves)} and an objective")
         lengths = {len(curve) for curve in self.curves.values()} | {len(self.times)}
         if len(lengths) > 1:
             raise ValueError(f"curves and times must be equally long: got {sorted(lengths)}")
@@ -190,9 +190,15 @@ class TrialModel(_Model):
                 raise ValueError(f"{name} must be at most 1: got {highest!r}")
         return self
 
+    least_curves: ClassVar[tuple[str, ...]] = METRICS
+
+    def curves_of(self, config: StudyConfig) -> tuple[str, ...]:
+        """The metrics that it has a curve of."""
+        return metrics_of(config)
+
     def check(self, config: StudyConfig) -> None:
         """Refuse what no trial of a study with this config could be."""
-        metrics = metrics_of(config)
+        metrics = self.curves_of(config)
         if self.curves and set(self.curves) != set(metrics):
             raise ValueError(f"curves must be of {', '.join(metrics)}")
         full, status = config.epochs, self.status
@@ -232,6 +238,16 @@ class TrialModel(_Model):
         """The trial as the record of a study has it."""
         typed = {"params": self.setting, "status": Status(self.status)}
         return TrialRecord(**self.model_dump() | typed)
+
+
+class RefitModel(TrialModel):
+    """A trial as `sweep test --refit` trained it: no rows are left to validate it."""
+
+    least_curves: ClassVar[tuple[str, ...]] = tuple(n for n in METRICS if n.startswith("train/"))
+
+    def curves_of(self, config: StudyConfig) -> tuple[str, ...]:  # noqa: ARG002 - as of a trial
+        """The metrics of training rows."""
+        return self.least_curves
 
 
 class EstimateModel(_Model):
@@ -315,6 +331,7 @@ class ArchivedStudy(_Model):
     test_openings: Annotated[list[OpeningModel], Field(max_length=10_000)]
     confirmation: ConfirmationModel | None
     in_full: TrialModel | None
+    refit: RefitModel | None = None
     trials: Annotated[list[TrialModel], Field(max_length=MAX_TRIALS)]
 
     @cached_property
@@ -339,7 +356,7 @@ class ArchivedStudy(_Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for trial in self.trials if self.in_full is None else [*self.trials, self.in_full]:
+        for trial in (*self.trials, *filter(None, (self.in_full, self.refit))):
             try:
                 trial.check(self.config)
             except (ValueError, SweepError) as error:
@@ -357,6 +374,8 @@ class ArchivedStudy(_Model):
             self._check_confirmation(self.confirmation)
         elif self.in_full is not None:
             raise ValueError("in_full: there is no confirmation that selected it")
+        if self.refit is not None:
+            self._check_again("refit", self.refit, self.selected)
         return self
 
     def _check_confirmation(self, confirmation: ConfirmationModel) -> None:
@@ -376,9 +395,16 @@ class ArchivedStudy(_Model):
             if winner.status != Status.COMPLETE:
                 raise ValueError(f"in_full is missing: trial {winner.number}, selected, was pruned")
             return
+        self._check_again("in_full", self.in_full, winner)
+
+    @staticmethod
+    def _check_again(name: str, again: TrialModel, selected: TrialRecord | None) -> None:
+        """Refuse what is not the selected trial, trained to its end again."""
+        if selected is None or again.status != "complete":
+            raise ValueError(f"{name} must be complete, and of the selected trial")
         same = ("number", "index", "params", "first_pass")
-        if any(getattr(self.in_full.record, each) != getattr(winner, each) for each in same):
-            raise ValueError(f"in_full must be trial {winner.number}, the selected one")
+        if any(getattr(again.record, each) != getattr(selected, each) for each in same):
+            raise ValueError(f"{name} must be trial {selected.number}, the selected one")
 
     @cached_property
     def _by_number(self) -> dict[int, TrialRecord]:

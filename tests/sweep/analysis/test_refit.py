@@ -1,4 +1,5 @@
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,42 @@ def test_it_is_the_champion_counted_and_not_trained_twice(study, workspace):
         workspace.root / "report.md"
     ).read_text("utf-8")
     study.export(workspace.root / "study.zip")
+
+
+def test_an_archive_has_the_refit_which_is_the_champion_elsewhere(
+    study, tmp_path, tiny_npz, furnish
+):
+    study.test(refit=True)
+    study.export(tmp_path / "study.zip")
+    (tmp_path / "b").mkdir()
+    there = furnish(tmp_path / "b")
+    again = sweep.import_study(tmp_path / "study.zip", data=tiny_npz, folder=there)
+    assert find_refit(again.record, again.best) == find_refit(study.record, study.best)
+    assert again.classifier().digest == study.classifier().digest
+    number = study.best.number
+    assert again.classifier(number).digest == study.classifier(number).digest
+    again.sync()
+    (run,) = again.tracker.runs(role="refit")
+    assert champion_run(again.tracker, "tiny-softmax") == run.info.run_id
+    with zipfile.ZipFile(tmp_path / "study.zip") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    record = json.loads(members["study.json"])
+    for changes, says in (
+        ({"refit.npz": None}, "it lacks refit.npz"),
+        ({"refit.npz": members["model.npz"]}, "refit.npz is not the model that trial"),
+        ({"refit": None}, "it holds refit.npz, and no trial is complete on all rows"),
+        ({"refit": record["refit"] | {"index": 7}}, "refit must be trial"),
+        ({"refit": record["trials"][0]}, "curves must be of train/"),
+    ):
+        files = {name: part for name, part in changes.items() if name == "refit.npz"}
+        if not files:
+            files = {"study.json": json.dumps(record | changes)}
+        with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+            for name, content in (members | files).items():
+                if content is not None:
+                    archive.writestr(name, content)
+        with pytest.raises(SweepError, match=says):
+            sweep.import_study(tmp_path / "bad.zip", name="c", data=tiny_npz, folder=there)
 
 
 def test_one_that_diverges_is_refused_and_leaves_nothing(study, tiny_npz):

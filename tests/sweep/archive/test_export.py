@@ -33,7 +33,8 @@ def test_an_archive_holds_the_study_to_the_bit_and_is_always_the_same(
     exported = export_study(origin, NoTracker(), tmp_path / "a.zip")
     assert (tmp_path / "a.zip").read_bytes() == content
     assert (exported.size, exported.digest) == (len(content), hashlib.sha256(content).hexdigest())
-    study, classifier = unpack(content)
+    study, classifier, refit = unpack(content)
+    assert refit is None
     one_line = replace(origin.trials()[1], trouble="ValueError: a b")
     assert study.records == [origin.trials()[0], one_line, *origin.trials()[2:]]
     assert study.config.differences(origin.config) == []
@@ -48,7 +49,7 @@ def test_an_archive_holds_the_study_to_the_bit_and_is_always_the_same(
 def test_any_unzip_opens_it_and_nothing_of_this_machine_is_in_it(origin, content, members):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
-        assert tuple(archive.namelist()) == KNOWN
+        assert tuple(archive.namelist()) == KNOWN[:-1]  # there is no refit
     for text in (PLACE, str(origin.workspace.root), origin.identity):
         assert text.encode() not in content
     study = json.loads(members[STUDY])
@@ -84,7 +85,7 @@ def test_the_readme_names_every_file_and_what_was_found(members):
 
 def test_a_study_without_trials_has_no_model(empty, tmp_path):
     assert export_study(empty, NoTracker(), tmp_path / "a.zip").selected is None
-    study, classifier = unpack((tmp_path / "a.zip").read_bytes())
+    study, classifier, _ = unpack((tmp_path / "a.zip").read_bytes())
     assert (study.trials, study.selected, classifier) == ([], None, None)
 
 

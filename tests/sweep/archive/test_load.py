@@ -155,8 +155,7 @@ def test_what_cannot_be_read_is_named_with_the_next_step(tmp_path, content):
 
 @pytest.fixture
 def archive(archived):
-    study, classifier = archived
-    return Archive(study, classifier, "a" * 64)
+    return Archive(*archived, "a" * 64)
 
 
 def test_an_imported_study_is_the_same_but_for_its_identity(archive, elsewhere, origin, model):
