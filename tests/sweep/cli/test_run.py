@@ -215,7 +215,7 @@ main()
 @pytest.fixture
 def command(tiny_npz):
     options = ["--trials", "3", "--epochs", "4", "--slots", "1", "--pruner", "none"]
-    return ["run", "--data", str(tiny_npz), *options]
+    return ["run", "--data", str(tiny_npz), "--val-size", "18", *options]
 
 
 @pytest.fixture
