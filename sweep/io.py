@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 HEAD = 4096
 """Within so many bytes a file of ours says that it is one."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-FULL = (*map(os.strerror, NO_ROOM), "database or disk is full")
-"""What the system and SQLite say of a full disk."""
+FULL = (*map(os.strerror, NO_ROOM), "database or disk is full", "disk I/O error")
+"""What the system and SQLite say of a full disk; the last where a file of its log cannot grow."""
 
 
 def check_replaceable(path: Path, *, mark: bytes, kind: str) -> None:

@@ -113,7 +113,8 @@ def test_of_two_processes_one_has_the_lock(tmp_path):
 
 
 def test_a_full_disk_is_named_with_its_free_bytes_and_other_trouble_as_it_is(tmp_path):
-    for said in (*map(os.strerror, (errno.ENOSPC, errno.EDQUOT)), "database or disk is full"):
+    of_sqlite = ("database or disk is full", "disk I/O error")
+    for said in (*map(os.strerror, (errno.ENOSPC, errno.EDQUOT)), *of_sqlite):
         shown = with_room(said, tmp_path / "not" / "there")
         disk = re.fullmatch(rf"{said} \([\d,]+ B free on (/.*)\)", shown)[1]
         assert os.path.ismount(disk)
