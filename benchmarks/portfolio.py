@@ -99,7 +99,8 @@ def record(name: str, folder: Path | None) -> dict[str, Any]:
     config = StudyConfig(**{**vars(config), "space": open_space})
     eigenvalues = {config.data.normalise: float(facts["eigenvalues"][0])}
     coordinates = Coordinates(config, facts["rows"], facts["classes"], eigenvalues)
-    curves = trainer.train([coordinates.advised(each) for each in candidates()], averaged=False)
+    with threadpool_limits(1, user_api="blas"):  # each thread has its own share
+        curves = trainer.train([coordinates.advised(each) for each in candidates()], averaged=False)
     return {which: curves[f"{which}_right"][:, -1] for which in ("select", "judge")}
 
 

@@ -200,7 +200,7 @@ class Policy:
 
 
 FULL = Policy("all in full", changes={"pruner": "none"})
-USUAL = Policy("default: eta 3, rungs 2/6/17")
+USUAL = Policy("default: eta 3, rungs 3/9/25")
 MEDIAN = Policy("median", changes={"pruner": "median"})
 
 
@@ -213,7 +213,7 @@ def policies() -> Iterator[Policy]:
     for eta in (2, 4):
         yield Policy(f"eta {eta}", changes={"eta": eta})
     for eta, rungs in (
-        (3, (6, 17)), (3, (3, 9, 25)), (3, (3, 8, 20)), (3, (4, 12)), (3, (2, 4, 8, 17)),
+        (3, (6, 17)), (3, (2, 6, 17)), (3, (3, 8, 20)), (3, (4, 12)), (3, (2, 4, 8, 17)),
         (2, (2, 4, 8, 17)), (2, (2, 4, 8, 16, 32)), (2, (2, 3, 6, 12, 25)), (2, (1, 2, 4, 8, 17)),
         (2, (2, 5, 12, 25)), (4, (2, 8, 25)), (4, (3, 12)),
     ):  # fmt: skip

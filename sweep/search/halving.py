@@ -70,9 +70,11 @@ class Trial:
 
 
 def rungs(epochs: int, eta: int) -> list[int]:
-    """Return the epochs after which trials are compared: round(epochs / eta^k), k = 1, 2, 3."""
-    found = {round(epochs / eta**k) for k in (1, 2, 3)}
-    return sorted(rung for rung in found if 1 <= rung < epochs)
+    """Return the epochs after which trials are compared: half of all, rounded up, a third, ...
+
+    With eta in place of three: ceil(epochs / (2 eta^k)), k = 0, 1, 2.
+    """
+    return sorted({math.ceil(epochs / (2 * eta**k)) for k in range(3)} - {epochs})
 
 
 def rungs_of(config: StudyConfig) -> list[int]:

@@ -16,22 +16,22 @@ def trials_at(epoch, values, *, losses=None, first=0):
     ]
 
 
-def test_rungs_are_the_distinct_thirds_ninths_and_twenty_sevenths_of_the_epochs():
+def test_rungs_are_half_a_sixth_and_an_eighteenth_of_the_epochs_rounded_up():
     for epochs, expected in {
         1: [],
         2: [1],
-        3: [1],
-        4: [1],
-        5: [1, 2],
-        10: [1, 3],
-        27: [1, 3, 9],
-        50: [2, 6, 17],
-        100: [4, 11, 33],
-        1000: [37, 111, 333],
+        3: [1, 2],
+        4: [1, 2],
+        5: [1, 3],
+        10: [1, 2, 5],
+        18: [1, 3, 9],
+        50: [3, 9, 25],
+        100: [6, 17, 50],
+        1000: [56, 167, 500],
     }.items():
         assert rungs(epochs, 3) == expected, epochs
-    assert rungs(50, 2) == [6, 12, 25]
-    assert rungs(50, 4) == [1, 3, 12]
+    assert rungs(50, 2) == [7, 13, 25]
+    assert rungs(50, 4) == [2, 7, 25]
 
 
 def test_the_best_third_goes_on_rounded_up(make_config):
@@ -83,21 +83,21 @@ def test_with_the_loss_as_objective_less_is_better(make_config):
 
 def test_the_reason_names_rung_value_needed_value_and_among_how_many(make_config):
     pruner = Halving(make_config(epochs=50))
-    pruner.judge(trials_at(6, [0.5, 0.6, 0.7, 0.8]))
-    reason = pruner.judge(trials_at(6, [0.123456], first=4))[4]
-    for part in ("rung 6", "val/accuracy 0.1235", "needed 0.7000", "best 2 of 5 so far"):
+    pruner.judge(trials_at(9, [0.5, 0.6, 0.7, 0.8]))
+    reason = pruner.judge(trials_at(9, [0.123456], first=4))[4]
+    for part in ("rung 9", "val/accuracy 0.1235", "needed 0.7000", "best 2 of 5 so far"):
         assert part in reason
 
 
 def test_trials_at_different_rungs_in_the_same_pass_are_compared_with_their_own(make_config):
     pruner = Halving(make_config(epochs=50))
-    advanced = trials_at(6, [0.5, 0.4, 0.3]) + trials_at(2, [0.2, 0.1, 0.15], first=3)
+    advanced = trials_at(9, [0.5, 0.4, 0.3]) + trials_at(3, [0.2, 0.1, 0.15], first=3)
     reasons = pruner.judge(advanced)
     assert {index: reason[:6] for index, reason in reasons.items()} == {
-        1: "rung 6",
-        2: "rung 6",
-        4: "rung 2",
-        5: "rung 2",
+        1: "rung 9",
+        2: "rung 9",
+        4: "rung 3",
+        5: "rung 3",
     }
 
 
@@ -115,7 +115,7 @@ def test_a_bracket_is_the_number_of_trailing_zeros_of_the_index(make_config):
     pruner = make_pruner(make_config(epochs=50, pruner="hyperband"))
     brackets = [pruner.bracket(index) for index in range(17)]
     assert brackets == [3, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0, 3]
-    short = make_pruner(make_config(epochs=3, pruner="hyperband"))
+    short = make_pruner(make_config(epochs=2, pruner="hyperband"))
     assert [short.bracket(index) for index in range(5)] == [1, 0, 1, 0, 1]
     assert make_pruner(make_config(epochs=1, pruner="hyperband")).bracket(0) == 0
 
@@ -128,9 +128,9 @@ def test_a_bracket_is_judged_from_its_own_rung_on_and_among_its_own(make_config)
     # bracket 0: 1, 3, ..., 15; bracket 1: 2, 6, 10, 14; bracket 2: 4, 12; bracket 3: 0, 8, 16
     first = {7, 9, 11, 13, 15}
     second = first | {10, 14}
-    assert judged(2) == first
-    assert judged(6) == second
-    assert judged(17) == second | {12}
+    assert judged(3) == first
+    assert judged(9) == second
+    assert judged(25) == second | {12}
 
 
 # Median

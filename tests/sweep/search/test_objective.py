@@ -209,9 +209,9 @@ def test_a_study_that_looks_for_the_worst_is_refused(tiny_pixels):
 
 def test_the_first_rung_is_that_of_the_pruner_or_the_last_epoch(make_config):
     for changes, expected in (
-        ({"epochs": 50}, 2),
-        ({"epochs": 50, "eta": 4}, 1),
-        ({"epochs": 50, "pruner": "hyperband"}, 2),
+        ({"epochs": 50}, 3),
+        ({"epochs": 50, "eta": 4}, 2),
+        ({"epochs": 50, "pruner": "hyperband"}, 3),
         ({"epochs": 50, "pruner": "none"}, 50),
         ({"epochs": 2}, 1),
         ({"epochs": 1}, 1),
@@ -245,9 +245,9 @@ def test_trials_are_shown_as_they_ended(make_config, make_trial):
 
 
 def test_at_the_first_rung_all_that_reached_it_have_their_value_there(make_config, make_trial):
-    shown = at_first_rung(make_config(epochs=50), trials(make_trial))
+    shown = at_first_rung(make_config(epochs=50, eta=4), trials(make_trial))
     assert [trial.number for trial in shown] == [0, 1, 4]
     assert {trial.state for trial in shown} == {TrialState.COMPLETE}
     assert [trial.value for trial in shown] == [0.2, 0.1, 0.3]
-    losses = at_first_rung(make_config(epochs=50, objective="val-loss"), trials(make_trial))
+    losses = at_first_rung(make_config(epochs=50, eta=4, objective="val-loss"), trials(make_trial))
     assert [round(trial.value, 6) for trial in losses] == [0.8, 0.9, 0.7]
