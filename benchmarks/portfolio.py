@@ -100,7 +100,7 @@ def record(name: str, folder: Path | None) -> dict[str, Any]:
     eigenvalues = {config.data.normalise: float(facts["eigenvalues"][0])}
     coordinates = Coordinates(config, facts["rows"], facts["classes"], eigenvalues)
     with threadpool_limits(1, user_api="blas"):  # each thread has its own share
-        curves = trainer.train([coordinates.advised(each) for each in candidates()], averaged=False)
+        curves = trainer.train([coordinates.advised(each) for each in candidates()])
     return {which: curves[f"{which}_right"][:, -1] for which in ("select", "judge")}
 
 
@@ -242,8 +242,10 @@ def search(trainer: Trainer, config: StudyConfig, trials: int, enough: float) ->
             for key, result in results.items():
                 if isinstance(result, EpochResult):
                     spent += 1
-                    selected = result.evaluations["select"]
-                    outcomes[key] = Outcome(selected.accuracy, selected.loss)
+                    selected = result.evaluations["val"]
+                    is_last = result.epoch == config.epochs
+                    name = "accuracy" if is_last else "averaged_accuracy"
+                    outcomes[key] = Outcome(selected.value(name), selected.loss)
                 else:
                     outcomes[key] = str(result)
             for trial in scheduler.take(outcomes):

@@ -67,9 +67,7 @@ def made_up(shape: tuple[int, int, int]) -> Rows:
 
 def by_panels(rows: Rows, classes: int) -> Callable[[], None]:
     """Train as `sweep run` does; the rows are evaluated on nothing."""
-    problem = Problem(
-        rows=MirrorRows.of(rows, None), evaluation={}, loss=SOFTMAX, classes=classes
-    )
+    problem = Problem(rows=MirrorRows.of(rows, None), evaluation={}, loss=SOFTMAX, classes=classes)
     panels = Panels(problem, lanes=default_lanes(classes, HEADS))
     for number, setting in enumerate(settings()):
         panels.start(number, Training(hyperparameters=setting, epochs=10**6, number=number))
@@ -168,7 +166,9 @@ def measure_speed(shape: tuple[int, int, int], repetitions: int) -> None:
         line(f"PyTorch, {name}", seconds, f"{Spread.of(ratios):.2f}")
     line("panels", beside, "1")
     if not installed("torch"):
-        print("PyTorch is left out, as it is not installed: pip install -c constraints.txt '.[bench]'")  # noqa: E501
+        print(
+            "PyTorch is left out, as it is not installed: pip install -c constraints.txt '.[bench]'"
+        )
 
 
 def measure_answer(*, small: bool) -> None:
@@ -194,9 +194,7 @@ def measure_answer(*, small: bool) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         trials, began = 10 if small else 50, time.perf_counter()
-        study = sweep.run(
-            "answer", data=(train_x, train_y), trials=trials, folds=5, folder=folder
-        )
+        study = sweep.run("answer", data=(train_x, train_y), trials=trials, folds=5, folder=folder)
         test = float((study.classifier().predict(test_x) == test_y).mean())
         line("sweep.run", 5 * trials, began, study.best.last("val/accuracy"), test)
     values, began = 3 if small else 10, time.perf_counter()
@@ -250,7 +248,8 @@ def main() -> None:
     parts = asked.parts or ["speed", "answer", "size"]
     print(machine("optuna", "mlflow", "torch", "scikit-learn"))
     if "speed" in parts:
-        measure_speed(SMALL_SPEED if asked.small else SPEED, 1 if asked.small else asked.repetitions)
+        shape, repetitions = (SMALL_SPEED, 1) if asked.small else (SPEED, asked.repetitions)
+        measure_speed(shape, repetitions)
     if "answer" in parts:
         measure_answer(small=asked.small)
     if "size" in parts:

@@ -33,7 +33,7 @@ from sweep.engine import available_cores
 from sweep.search_space import BASELINES, DEFAULT_SPACES, NAMES, Range, Space
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import LOSSES
-from sweep_model.panels import LaneState, Panels
+from sweep_model.panels import Panels
 from sweep_model.panels import Problem as Rows
 from sweep_model.preprocessing import MirrorRows
 from sweep_model.training import EpochResult, Training
@@ -41,7 +41,6 @@ from sweep_model.training import Rows as PixelRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from concurrent.futures import Executor
 
     import numpy.typing as npt
 
@@ -84,8 +83,8 @@ class Problem:
     settings : hyperparameters by name.
     kinds : (settings,) of which space each is: `baseline` (the first), `default` or `wide`.
     select, judge : curves on the selecting and the judging rows.
-    averaged : accuracy on the selecting rows, (settings, epochs), of the mean of the weights after
-        an epoch and after the one before; None where it was not measured.
+    averaged : accuracy on the selecting rows, (settings, epochs), of the mean of an epoch's
+        weights: what trials are compared by.
     """
 
     data: str
@@ -104,7 +103,7 @@ class Problem:
     kinds: npt.NDArray[np.str_]
     select: Curves
     judge: Curves
-    averaged: Floats | None
+    averaged: Floats
 
     @property
     def name(self) -> str:
@@ -120,7 +119,6 @@ class Data:
     ----------
     parts : how many rows each of them has.
     wides : settings of the wider space.
-    averaged : whether averaged weights are measured.
     """
 
     rows: npt.NDArray[Any]
@@ -128,7 +126,6 @@ class Data:
     parts: tuple[int, int, int]
     image_shape: ImageShape | None = None
     wides: int = WIDES
-    averaged: bool = True
 
 
 # Data sets.
@@ -294,9 +291,7 @@ DATA: dict[str, Callable[[Path | None], Data]] = {
     "cifar10-gradients": partial(features_of_cifar10, of=gradients),
     "cifar10-convolutions": partial(features_of_cifar10, of=convolutions),
     "cifar10-2000": partial(cifar10, rows=2_000, select=3_000, judge=5_000, wides=0),
-    "cifar10-10000": partial(
-        cifar10, rows=10_000, select=5_000, judge=5_000, wides=0, averaged=False
-    ),
+    "cifar10-10000": partial(cifar10, rows=10_000, select=5_000, judge=5_000, wides=0),
 }
 
 
@@ -365,8 +360,9 @@ class Trainer:
                 name: MirrorRows.of(
                     PixelRows(held_out.rows[part], held_out.labels[part]), data.image_shape
                 )
-                for name, part in (("select", slice(select)), ("judge", slice(select, None)))
+                for name, part in (("val", slice(select)), ("judge", slice(select, None)))
             },
+            further={"val": ("averaged_accuracy",)},
             loss=LOSSES[loss],
             classes=classes,
         )
@@ -385,12 +381,12 @@ class Trainer:
             "trace": eigenvalues.sum(),
             "squares": np.square(eigenvalues).sum(),
             "images": self.rows.rows.basis.image_shape is not None,
-            "select_rows": len(self.rows.evaluation["select"].labels),
+            "select_rows": len(self.rows.evaluation["val"].labels),
             "judge_rows": len(self.rows.evaluation["judge"].labels),
         }
 
     def train(
-        self, settings: Sequence[dict[str, Any]], *, epochs: int = EPOCHS, averaged: bool = True
+        self, settings: Sequence[dict[str, Any]], *, epochs: int = EPOCHS
     ) -> dict[str, npt.NDArray[Any]]:
         """Train settings side by side; return curves by name, (settings, epochs).
 
@@ -403,49 +399,24 @@ class Trainer:
             )
             panels.start(number, training)
         shape, workers = (len(settings), epochs), available_cores()
-        names = ["select", "judge"]
+        sets = {"select": "val", "judge": "judge"}
         curves: dict[str, npt.NDArray[Any]] = {
-            **{f"{name}_right": np.full(shape, -1, np.int16) for name in names},
-            **{f"{name}_loss": np.full(shape, np.nan, np.float32) for name in names},
+            **{f"{name}_right": np.full(shape, -1, np.int16) for name in (*sets, "averaged")},
+            **{f"{name}_loss": np.full(shape, np.nan, np.float32) for name in sets},
         }
-        if averaged:
-            curves["averaged_right"] = np.full(shape, -1, np.int16)
-        before: dict[int, LaneState] = {}
         with ThreadPoolExecutor(workers) as pool:
             for epoch in range(epochs):
                 results, _ = panels.run_pass(pool, workers)
                 kept = {key: one for key, one in results.items() if isinstance(one, EpochResult)}
                 for key, result in kept.items():
-                    for name in names:
-                        measured = result.evaluations[name]
-                        n = len(self.rows.evaluation[name].labels)
+                    for name, ours in sets.items():
+                        measured = result.evaluations[ours]
+                        n = len(self.rows.evaluation[ours].labels)
                         curves[f"{name}_right"][key, epoch] = round(measured.accuracy * n)
                         curves[f"{name}_loss"][key, epoch] = round(measured.loss, LOSS_DIGITS)
-                if averaged:
-                    now = {key: panels.state(key) for key in kept}
-                    means = [_mean(before.get(key, now[key]), now[key]) for key in now]
-                    curves["averaged_right"][list(now), epoch] = self._right(means, pool)
-                    before = now
+                        for value in measured.further.values():
+                            curves["averaged_right"][key, epoch] = round(value * n)
         return curves
-
-    def _right(self, states: Sequence[LaneState], pool: Executor) -> Labels:
-        """How many selecting rows each classifier predicts rightly."""
-        rows = self.rows.evaluation["select"]
-        weights = np.concatenate([state.weights for state in states]).T
-        bias = np.concatenate([state.bias for state in states])
-
-        def count(start: int) -> Labels:
-            part = slice(start, start + 500)
-            scores = rows.rows[part] @ weights + bias
-            predicted = scores.reshape(-1, len(states), self.rows.classes).argmax(axis=2)
-            right: Labels = (predicted == rows.labels[part, None]).sum(axis=0)
-            return right
-
-        return np.sum(list(pool.map(count, range(0, len(rows.labels), 500))), axis=0)
-
-
-def _mean(one: LaneState, other: LaneState) -> LaneState:
-    return LaneState((one.weights + other.weights) / 2, (one.bias + other.bias) / 2)
 
 
 def record(data_name: str, loss: str, folder: Path | None) -> dict[str, Any]:
@@ -458,7 +429,7 @@ def record(data_name: str, loss: str, folder: Path | None) -> dict[str, Any]:
         **trainer.facts(),
         "kinds": kinds,
         **{each: [setting[each] for setting in settings] for each in NAMES},
-        **trainer.train(settings, averaged=data.averaged),
+        **trainer.train(settings),
     }
 
 
@@ -493,7 +464,7 @@ def _read(name: str) -> Problem:
         kinds=held["kinds"],
         select=Curves(accuracy("select", "select"), held["select_loss"].astype(np.float64)),
         judge=Curves(accuracy("judge", "judge"), held["judge_loss"].astype(np.float64)),
-        averaged=accuracy("averaged", "select") if "averaged_right" in held else None,
+        averaged=accuracy("averaged", "select"),
     )  # fmt: skip
 
 

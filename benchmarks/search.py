@@ -75,8 +75,8 @@ def highest(problem: Problem) -> Floats:
 
 
 def averaged(problem: Problem) -> Floats:
-    """The accuracy of the mean of the weights after this epoch and the one before."""
-    return problem.select.accuracy if problem.averaged is None else problem.averaged
+    """The accuracy of the mean of the epoch's weights, but of the last ones at the end."""
+    return np.c_[problem.averaged[:, :-1], problem.select.accuracy[:, -1]]
 
 
 def rates(problem: Problem) -> Floats:
@@ -194,7 +194,7 @@ class Policy:
     """
 
     name: str
-    signal: Callable[[Problem], Floats] = accuracy
+    signal: Callable[[Problem], Floats] = averaged
     changes: dict[str, Any] = field(default_factory=dict)
     pruner: Callable[[StudyConfig], Pruner] = make_pruner
 
@@ -222,11 +222,11 @@ def policies() -> Iterator[Policy]:
             f"eta {eta}, rungs {named}", pruner=partial(Variant, rungs=rungs), changes={"eta": eta}
         )
     for name, signal in (
+        ("accuracy of the last weights", accuracy),
         ("loss", minus_loss),
         ("mean of the last 2 epochs", partial(smoothed, epochs=2)),
         ("mean of the last 3 epochs", smoothed),
         ("best so far", highest),
-        ("averaged weights", averaged),
         ("extrapolated", extrapolated),
     ):
         yield Policy(f"by {name}", signal)

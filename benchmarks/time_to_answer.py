@@ -406,9 +406,7 @@ def notes_of_study(folder: Path, file: Path) -> list[Note]:
     return notes
 
 
-def contest(
-    problem: str, file: Path, names: list[str], limit: float, results: Path | None
-) -> None:
+def contest(problem: str, file: Path, names: list[str], limit: float, results: Path | None) -> None:
     """Let all contestants search one after the other, and print how they did.
 
     What `results` has of them is not run again.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sweep.errors import SweepError
 from sweep.search_space import DEFAULT_SPACES, NORMALISE, space_from_record
+from sweep_model import AVERAGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 LOSSES = tuple(DEFAULT_SPACES)
 SAMPLERS = ("tpe", "random", "qmc", "grid")
 PRUNERS = ("halving", "median", "hyperband", "none")
+HALVING = ("halving", "hyperband")
 OBJECTIVES = (
     "val-accuracy",
     "val-loss",
@@ -308,10 +310,18 @@ class StudyConfig:
         return self.objective.replace("-", "/", 1).replace("-", "_")
 
     @property
+    def signal(self) -> str:
+        """The curve by which trials are compared before their last epoch.
+
+        For halving it is the objective of the mean of an epoch's weights, `val/averaged_accuracy`.
+        """
+        return averaged(self.metric) if self.pruner in HALVING else self.metric
+
+    @property
     def further(self) -> tuple[str, ...]:
         """The metrics that validation rows are evaluated by beside loss and accuracy."""
-        name = self.metric.removeprefix("val/")
-        return () if name in ("accuracy", "loss") else (name,)
+        names = dict.fromkeys(each.removeprefix("val/") for each in (self.metric, self.signal))
+        return tuple(name for name in names if name not in ("accuracy", "loss"))
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -368,6 +378,11 @@ class StudyConfig:
         if self.data.normalise != other.data.normalise:
             phrases.append(f"normalise {self.data.normalise} -> {other.data.normalise}")
         return phrases + self.space.differences(other.space)
+
+
+def averaged(metric: str) -> str:
+    """Return the curve of a metric of the mean weights, e.g. `val/averaged_accuracy`."""
+    return metric.replace("val/", f"val/{AVERAGED}")
 
 
 def run_command(config: StudyConfig, trials: int) -> str:

@@ -29,10 +29,10 @@ NOUNS = {
 
 def metrics_of(config: StudyConfig) -> tuple[str, ...]:
     """Return the metrics that a study's trials have a curve of."""
-    metrics = dict.fromkeys((*METRICS, config.metric))
+    metrics = dict.fromkeys((*METRICS, config.metric, config.signal))
     if config.data.repeats == 1:
         return tuple(metrics)
-    spread = dict.fromkeys(("val/loss", "val/accuracy", config.metric))
+    spread = dict.fromkeys(("val/loss", "val/accuracy", config.metric, config.signal))
     return (*metrics, *(f"{metric}_sd" for metric in spread))
 
 

@@ -270,7 +270,8 @@ def make_trial() -> Callable[..., TrialRecord]:
     ) -> TrialRecord:
         losses = [1 - value for value in values] if losses is None else losses
         curves = {
-            metric: list(values if metric.endswith("accuracy") else losses) for metric in METRICS
+            metric: list(values if metric.endswith("accuracy") else losses)
+            for metric in (*METRICS, "val/averaged_accuracy", "val/averaged_loss")
         }
         began = 1_700_000_000_000 + 1000 * number
         times = [began + 10 * epoch for epoch in range(1, len(values) + 1)]

@@ -236,8 +236,9 @@ class ScriptedEngine:
 
 def _result(training: Training, epoch: int, accuracy: float, loss: float) -> EpochResult:
     evaluation = Evaluation(loss=loss, cost=loss + training.hyperparameters.l2, accuracy=accuracy)
+    validation = replace(evaluation, further={"averaged_accuracy": accuracy, "averaged_loss": loss})
     rate = training.hyperparameters.rate(epoch - 1)
-    return EpochResult(epoch, rate, {"train": evaluation, "val": evaluation})
+    return EpochResult(epoch, rate, {"train": evaluation, "val": validation})
 
 
 class MemoryMirror:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from sweep_model import AVERAGED
 from sweep_model.hyperparameters import Hyperparameters
 from sweep_model.losses import predict
 from sweep_model.metrics import OF_ROWS, of_predictions
@@ -32,6 +33,7 @@ from sweep_model.training import (
     EpochResult,
     Evaluation,
     Training,
+    averaged_steps,
     check_labels,
     check_row_weights,
     divergence,
@@ -64,7 +66,8 @@ class Problem:
     rows : the training rows.
     evaluation : sets of rows that every epoch is evaluated on, by name.
     final : further sets that the last epoch of a training is evaluated on.
-    further : by the name of a set, metrics beside loss and accuracy that it is evaluated by.
+    further : by the name of a set, metrics beside loss and accuracy that it is evaluated by; of
+        "val" also those of the mean of the weights, see `AVERAGED`.
     class_weights : (k,) how much a row of each class counts in `weighted_accuracy`.
     held_out : whether each training is evaluated on training rows: "val" are those whose weight is
         0 in it, "train" the others. All lanes share the product, so folds read the rows once.
@@ -87,6 +90,12 @@ class Problem:
     held_out: bool = False
     normalise: str = "standardise"
     draw: int = 0
+
+    @property
+    def averaged(self) -> list[str]:
+        """The metrics by which the mean of the weights is evaluated."""
+        names = self.further.get("val", ())
+        return [name.removeprefix(AVERAGED) for name in names if name.startswith(AVERAGED)]
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -127,6 +136,8 @@ class Panel:
     trainings : what each lane holds; None for an empty one.
     weights : (d, k * lanes) float32, class-major: class c of lane t is column c * lanes + t.
     bias : (k, lanes) float32.
+    mean : weights and bias likewise, their mean over some steps of the last pass, where it is
+        evaluated.
     """
 
     def __init__(self, problem: Problem, *, seed: int, batch_size: int, lanes: int) -> None:
@@ -136,6 +147,7 @@ class Panel:
         self.weights: Floats = np.zeros((features, classes * lanes), dtype=np.float32)
         self._by_lane = self.weights.reshape(features, classes, lanes)
         self.bias: Floats = np.zeros((classes, lanes), dtype=np.float32)
+        self.mean = (np.zeros_like(self.weights), self.bias.copy()) if problem.averaged else None
 
     def put(self, lane: int, training: Training, state: LaneState) -> None:
         """Let a training stand in an empty lane."""
@@ -163,6 +175,8 @@ class Panel:
             name: self._means(rows, {name: None})[name]
             for name, rows in self.problem.evaluation.items()
         }
+        if self.mean is not None:
+            means["val"] = self._with_averaged(means["val"], *self.mean)
         last = {lane for lane, one in training_at.items() if epochs[lane] == one.epochs}
         final = {
             name: self._means(rows, {name: None})[name]
@@ -187,19 +201,55 @@ class Panel:
             results[lane] = divergence(result, finite=bool(finite[lane])) or result
         return results
 
+    def _with_averaged(
+        self, evaluations: Sequence[Evaluation], weights: Floats, bias: Floats
+    ) -> list[Evaluation]:
+        """Add what was asked of the mean of the weights on validation rows."""
+        if self.problem.held_out:
+            averaged = self._means(self.problem.rows, {"val": self._held()}, weights, bias)["val"]
+        else:
+            rows = self.problem.evaluation["val"]
+            averaged = self._means(rows, {"val": None}, weights, bias)["val"]
+        return [
+            one
+            if training is None
+            else replace(
+                one,
+                further={
+                    **one.further,
+                    **{AVERAGED + name: mean.value(name) for name in self.problem.averaged},
+                },
+            )
+            for training, one, mean in zip(self.trainings, evaluations, averaged, strict=True)
+        ]
+
     def _held_out(self) -> dict[str, list[Evaluation]]:
         """Evaluate the lanes on the training rows that count in them, and on those that do not."""
+        held = self._held()
+        return self._means(self.problem.rows, {"train": ~held, "val": held})
+
+    def _held(self) -> Mask:
+        """Which training rows do not count in each lane, (n, lanes)."""
         held = np.zeros((len(self.problem.rows.labels), len(self.trainings)), dtype=np.bool_)
         for lane, training in enumerate(self.trainings):
             if training is not None and training.row_weights is not None:
                 held[:, lane] = training.row_weights == 0
-        return self._means(self.problem.rows, {"train": ~held, "val": held})
+        return held
 
     def _means(
-        self, rows: MirrorRows, sets: Mapping[str, Mask | None]
+        self,
+        rows: MirrorRows,
+        sets: Mapping[str, Mask | None],
+        weights: Floats | None = None,
+        bias: Floats | None = None,
     ) -> dict[str, list[Evaluation]]:
-        """Evaluate the lanes on sets of the rows, (n, lanes), or all; without the penalty."""
-        classes, lanes = self.bias.shape
+        """Evaluate the lanes on sets of the rows, (n, lanes), or all; without the penalty.
+
+        By the last weights, unless others are given.
+        """
+        weights = self.weights if weights is None else weights
+        bias = self.bias if bias is None else bias
+        classes, lanes = bias.shape
         total = {name: np.zeros(lanes) for name in sets}
         right = {name: np.zeros(lanes) for name in sets}
         further = {name: _Further(self.problem, name, lanes) for name in sets}
@@ -209,9 +259,9 @@ class Panel:
             labels = rows.labels[start : start + _EVALUATED]
             scores = products[: len(labels)]
             batch = rows.rows[start : start + _EVALUATED]
-            np.matmul(batch.astype(np.float32, copy=False), self.weights, out=scores)
+            np.matmul(batch.astype(np.float32, copy=False), weights, out=scores)
             by_class = space[: scores.size].reshape(classes, len(labels), lanes)
-            np.add(_by_class(scores, classes), self.bias[:, None], out=by_class)
+            np.add(_by_class(scores, classes), bias[:, None], out=by_class)
             predicted, largest = predict(by_class)
             hits = predicted == labels[:, None]
             for name in sets:
@@ -250,7 +300,9 @@ class _Further:
     """Keeps, of a panel's lanes, what further metrics of a set of rows need."""
 
     def __init__(self, problem: Problem, name: str, lanes: int) -> None:
-        self._problem, self._names = problem, problem.further.get(name, ())
+        self._problem = problem
+        names = dict.fromkeys(one.removeprefix(AVERAGED) for one in problem.further.get(name, ()))
+        self._names = [one for one in names if one not in ("loss", "accuracy")]
         self._predicted: list[list[Labels]] = [[] for _ in range(lanes)]
         self._values: list[dict[str, list[Floats | Mask]]] = [
             {name: [] for name in self._names if name in OF_ROWS} for _ in range(lanes)
@@ -320,6 +372,9 @@ class _Descent:
         self._odd = np.empty_like(self._even)
         self._space: Floats = np.empty(self._even.size, dtype=np.float32)
         self._change = np.empty_like(self._weights)
+        self._mean, self._counted = panel.mean, averaged_steps(len(self._scales))
+        for each in self._mean or ():
+            each[:] = 0
 
     def _batch_sums(self, n: int, lanes: int, counts: Floats | None) -> Floats:
         """The sum of the row weights of every batch, (steps, lanes) float64."""
@@ -386,6 +441,18 @@ class _Descent:
         if number in self._factors:
             self._weights *= self._factors[number]
         self._weights += self._change
+        if self._mean is not None and number in self._counted:
+            self._average(number, *self._mean)
+
+    def _average(self, number: int, weights: Floats, bias: Floats) -> None:
+        """Count what step `number` has led to in the means."""
+        share = np.float32(1 / len(self._counted))
+        last = number + 1 == len(self._scales)
+        scale = share if last else share * self._scales[number + 1]
+        scales = np.broadcast_to(scale, self._bias.shape).reshape(-1)
+        np.multiply(self._weights, scales, out=self._change)
+        weights += self._change
+        bias += share * self._bias
 
 
 @np.errstate(over="ignore", invalid="ignore")  # whatever is not finite is seen in the results
@@ -582,7 +649,7 @@ def lanes_agree(problem: Problem, *, lanes: int, batch_size: int) -> bool:
     rng = np.random.default_rng(0)
     basis, n = problem.rows.basis, 2 * batch_size + batch_size // 2
     few = problem.rows.first(n)
-    small = replace(problem, rows=few, evaluation={"few": few}, final={}, held_out=False)
+    small = replace(problem, rows=few, evaluation={"val": few}, final={}, held_out=False)
     setting = Hyperparameters(
         l2=0.01,
         learning_rate=0.01,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sweep_model import AVERAGED
 from sweep_model.losses import gradient, mean_loss, penalty
 from sweep_model.metrics import accuracy, further_metrics
 from sweep_model.preprocessing import check_images, mirror
@@ -14,6 +17,7 @@ from sweep_model.rng import flips, initial_weights, row_order
 from sweep_model.training import (
     EpochResult,
     Evaluation,
+    averaged_steps,
     check_labels,
     check_row_weights,
     divergence,
@@ -61,26 +65,47 @@ def train(
     check_row_weights(training.row_weights, len(rows.labels))
     check_images(features, setting.flip_probability, image_shape)
 
-    asked = partial(evaluate, l2=setting.l2, loss=loss, further=further)
+    averaged = [name.removeprefix(AVERAGED) for name in further if name.startswith(AVERAGED)]
+    names = dict.fromkeys(name.removeprefix(AVERAGED) for name in further)
+    asked = partial(
+        evaluate,
+        l2=setting.l2,
+        loss=loss,
+        further=[name for name in names if name not in ("loss", "accuracy")],
+        class_weights=class_weights,
+    )
 
     def results() -> Iterator[tuple[EpochResult, Floats, Floats]]:
         weights = initial_weights(training.seed, classes, features)
         bias: Floats = np.zeros(classes, dtype=np.float32)
+        counted = averaged_steps(math.ceil(len(rows.labels) / setting.batch_size))
         for epoch in range(training.epochs):
-            for batch, labels, shares in _batches(rows, training, epoch, image_shape):
-                if shares is not None and not shares.any():
-                    continue
-                with np.errstate(over="ignore", invalid="ignore"):  # seen by its cost, below
-                    down_weights, down_bias = gradient(
-                        weights, bias, batch, labels, l2=setting.l2, loss=loss, row_weights=shares
-                    )
-                    weights = weights - setting.rate(epoch) * down_weights
-                    bias = bias - setting.rate(epoch) * down_bias
+            mean_weights, mean_bias = np.zeros_like(weights), np.zeros_like(bias)
+            batches = _batches(rows, training, epoch, image_shape)
+            for step, (batch, labels, shares) in enumerate(batches):
+                if shares is None or shares.any():
+                    with np.errstate(over="ignore", invalid="ignore"):  # seen by its cost, below
+                        down_weights, down_bias = gradient(
+                            weights,
+                            bias,
+                            batch,
+                            labels,
+                            l2=setting.l2,
+                            loss=loss,
+                            row_weights=shares,
+                        )
+                        weights = weights - setting.rate(epoch) * down_weights
+                        bias = bias - setting.rate(epoch) * down_bias
+                if step in counted:
+                    mean_weights += weights / len(counted)
+                    mean_bias += bias / len(counted)
             result = EpochResult(
                 epoch=epoch + 1,
                 learning_rate=setting.rate(epoch),
                 evaluations={
-                    name: asked(weights, bias, one, class_weights=class_weights)
+                    name: _with_averaged(
+                        asked(weights, bias, one), asked(mean_weights, mean_bias, one), averaged
+                    )
                     for name, one in evaluation.items()
                 },
             )
@@ -113,6 +138,12 @@ def evaluate(
         accuracy=accuracy(scores.argmax(axis=1), rows.labels),
         further=further_metrics(further, scores, rows.labels, loss, class_weights),
     )
+
+
+def _with_averaged(evaluation: Evaluation, of_mean: Evaluation, names: Sequence[str]) -> Evaluation:
+    """Add metrics of the mean weights to those of the last ones."""
+    added = {AVERAGED + name: of_mean.value(name) for name in names}
+    return replace(evaluation, further={**evaluation.further, **added})
 
 
 def _batches(

@@ -110,6 +110,10 @@ class Evaluation:
     accuracy: float
     further: Mapping[str, float] = field(default_factory=dict)
 
+    def value(self, name: str) -> float:
+        """Return a metric by its name."""
+        return self.further[name] if name in self.further else getattr(self, name)
+
 
 @dataclass(frozen=True)
 class EpochResult:
@@ -136,6 +140,14 @@ class DivergedError(Exception):
 
     def __str__(self) -> str:
         return f"diverged in epoch {self.epoch}: {self.reason}"
+
+
+def averaged_steps(steps: int) -> range:
+    """Return the steps of an epoch, from 0, after which the weights count in their mean.
+
+    The last one, and every fourth before it within the second half.
+    """
+    return range(steps - 1, steps // 2 - 1, -4)
 
 
 def balanced_weights(labels: Labels) -> Floats:

@@ -25,6 +25,7 @@ from sweep.config import (
     PATHS,
     SUFFIXES,
     StudyConfig,
+    averaged,
     normalisations_of,
 )
 from sweep.curves import METRICS, NOUNS, metrics_of
@@ -178,7 +179,8 @@ class TrialModel(_Model):
 
     @model_validator(mode="after")
     def _check_curves(self) -> Self:
-        known = {*METRICS, *NOUNS, *(f"{metric}_sd" for metric in NOUNS)}
+        objectives = {*NOUNS, *map(averaged, NOUNS)}
+        known = {*METRICS, *objectives, *(f"{metric}_sd" for metric in objectives)}
         if self.curves and not set(self.least_curves) <= set(self.curves) <= known:
             raise ValueError(f"curves must be of {', '.join(self.least_curves)} and an objective")
         lengths = {len(curve) for curve in self.curves.values()} | {len(self.times)}

@@ -123,7 +123,7 @@ def course_of(config: StudyConfig, trials: Sequence[TrialRecord]) -> Course:
 def _rung(config: StudyConfig, trials: Sequence[TrialRecord], epoch: int) -> Rung:
     reached = [trial for trial in trials if trial.epochs >= epoch]
     pruned = [t for t in reached if t.status == Status.PRUNED and t.epochs == epoch]
-    values = [trial.curves[config.metric][epoch - 1] for trial in reached]
+    values = [trial.curves[config.signal][epoch - 1] for trial in reached]
     limits = [value for trial in pruned if (value := needed(trial.reason)) is not None]
     limits.sort(key=lambda value: -config.sign * value)
     return Rung(

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from sweep.config import HALVING
 from sweep.search.trials import Status
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def rungs(epochs: int, eta: int) -> list[int]:
 
 def rungs_of(config: StudyConfig) -> list[int]:
     """Return the rungs of a study; the pruners that are no halving have none."""
-    return rungs(config.epochs, config.eta) if config.pruner in ("halving", "hyperband") else []
+    return rungs(config.epochs, config.eta) if config.pruner in HALVING else []
 
 
 def needed(reason: str) -> float | None:
@@ -148,7 +149,7 @@ class Halving:
             if bisect_left(keys, key) >= places:
                 needed = self.config.sign * keys[places - 1][0]
                 return (
-                    f"rung {rung}: {self.config.metric} {trial.values[-1]:.4f}, needed "
+                    f"rung {rung}: {self.config.signal} {trial.values[-1]:.4f}, needed "
                     f"{needed:.4f} to be among the best {places} of {len(keys)} {whom}"
                 )
         return None

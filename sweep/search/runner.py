@@ -519,12 +519,15 @@ class Runner:
             return str(result)
         with self.timings.part("figures"):
             record_epoch(live.log, result, self.engine, live.number)
-        outcome = self._from_curves(live.log.curves, epoch)
-        self.listener.epoch_ended(live.number, result.epoch, outcome.value)
-        return outcome
+        self.listener.epoch_ended(
+            live.number, result.epoch, live.log.curves[self.config.metric][epoch]
+        )
+        return self._from_curves(live.log.curves, epoch)
 
     def _from_curves(self, curves: Mapping[str, list[float]], epoch: int) -> Outcome:
-        return Outcome(curves[self.config.metric][epoch], curves["val/loss"][epoch])
+        is_last = epoch + 1 == self.config.epochs
+        signal = self.config.metric if is_last else self.config.signal
+        return Outcome(curves[signal][epoch], curves["val/loss"][epoch])
 
     def _take_up(self) -> None:
         """Let trials train of which the checkpoint knows no more."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.curves import METRICS
 from sweep.search_space import NAMES
+from sweep_model import AVERAGED
 from sweep_model.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def describe(trial: TrialRecord) -> dict[str, Any]:
         **{
             metric: nan_to_none(trial.last(metric))
             for metric in trial.curves
-            if metric not in METRICS  # another objective
+            if metric not in METRICS and AVERAGED not in metric  # another objective
         },
         **trial.params,
     }

@@ -206,7 +206,7 @@ def _axis(config: StudyConfig, name: str) -> str:
 
 def _learning_curves(config: StudyConfig) -> list[Card]:
     return [
-        *(curves(config.metric) for _ in config.further),
+        *([] if config.metric in ("val/accuracy", "val/loss") else [curves(config.metric)]),
         curves("val/accuracy"),
         curves("val/loss", log=True),
         curves("train/loss", "val/loss", log=True),

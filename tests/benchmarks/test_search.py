@@ -22,9 +22,9 @@ def test_trials_in_full_lose_nothing(digits):
 def test_a_search_ends_trials_as_a_study_would(digits):
     order = search.draw_orders(digits, 1)[0]
     found = search.replay(digits, search.USUAL, search.accuracy(digits), order, 2)
-    # Of two trials the first goes on to its end, the other only if it is better after epoch 2.
-    later = digits.select.accuracy[order[1], 1] > digits.select.accuracy[order[0], 1]
-    assert found.trial_epochs == problems.EPOCHS + (problems.EPOCHS if later else 2)
+    # Of two trials the first goes on to its end, the other only if it is better after epoch 3.
+    later = digits.select.accuracy[order[1], 2] > digits.select.accuracy[order[0], 2]
+    assert found.trial_epochs == problems.EPOCHS + (problems.EPOCHS if later else 3)
 
 
 def test_diverged_trials_are_replaced(digits):

@@ -125,8 +125,19 @@ def test_the_objective_is_the_name_of_a_curve_and_a_direction(make_config):
         ("val/weighted_accuracy", "maximize", -1),
     ]
     assert [metric for metric, *_ in sorted(told)] == sorted(NOUNS)
-    further = [make_config(objective=objective).further for objective in OBJECTIVES[:3]]
-    assert further == [(), (), ("balanced_accuracy",)]
+    further = [
+        make_config(objective=objective, pruner=pruner).further
+        for objective in OBJECTIVES[:3]
+        for pruner in ("none", "halving")
+    ]
+    assert further == [
+        (),
+        ("averaged_accuracy",),
+        (),
+        ("averaged_loss",),
+        ("balanced_accuracy",),
+        ("balanced_accuracy", "averaged_balanced_accuracy"),
+    ]
 
 
 def test_every_setting_that_changes_a_trial_is_a_difference(make_config):

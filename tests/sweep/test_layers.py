@@ -30,7 +30,7 @@ ALLOWED = {
     "workspace": set(),
     "io": {"errors", "sweep_model"},
     "search_space": {"errors"},
-    "config": {"errors", "search_space"},
+    "config": {"sweep_model", "errors", "search_space"},
     "statistics": {"sweep_model", "errors", "formatting", "search_space"},
     "data": {"sweep_model", "errors", "config", "io"},
     "plots": {"sweep_model", "errors", "formatting", "statistics"},

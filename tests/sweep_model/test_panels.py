@@ -332,6 +332,40 @@ def test_further_metrics_are_those_of_the_reference_for_the_sets_that_ask(loss):
     assert bits(alone(problem, trainings[2], lanes=4)) == bits(train_all(problem, trainings)[2])
 
 
+@both_losses
+def test_metrics_of_the_mean_of_the_weights_are_those_of_the_reference(loss):
+    names = ("macro_f1", "averaged_macro_f1", "averaged_accuracy", "averaged_loss")
+    many = rows_of(2_500, 6, 3, 5)
+    problem = problem_of(loss=loss)
+    problem = replace(
+        problem,
+        evaluation={**problem.evaluation, "val": MirrorRows.of(many, SHAPE)},
+        further={"val": names},
+    )
+    rows, sets = sets_of()
+    sets["val"] = many
+    halved = np.repeat([0.0, 1.0], N - N // 2)[:N]
+    trainings = {
+        number: changed(number=number, l2=1.0, learning_rate=0.3, batch_size=size, row_weights=some)
+        for number, (size, some) in enumerate([(1, None), (4, None), (7, halved), (N, None)])
+    }
+    for key, outcomes in train_all(problem, trainings).items():
+        expected = train(
+            rows, sets, trainings[key], loss=loss, classes=3, image_shape=SHAPE, further=names
+        )
+        for (found, _), (result, *_) in zip(outcomes, expected, strict=True):
+            further = found.evaluations["val"].further
+            assert further == pytest.approx(result.evaluations["val"].further, rel=1e-4, abs=2e-3)
+            assert set(further) == set(names)
+    assert bits(alone(problem, trainings[1], lanes=4)) == bits(train_all(problem, trainings)[1])
+    last, *_ = alone(problem, trainings[3], lanes=4)  # of one step the mean is the last weights
+    of_val = last[0].evaluations["val"]
+    assert of_val.further["averaged_loss"] == pytest.approx(of_val.loss)
+    first, *_ = alone(problem, trainings[0], lanes=4)
+    of_val = first[0].evaluations["val"]
+    assert of_val.further["averaged_loss"] < of_val.loss - 0.01  # steps of 0.3 scatter far
+
+
 def test_balanced_classes_count_alike():
     rows, _ = sets_of()
     weights = balanced_weights(rows.labels)

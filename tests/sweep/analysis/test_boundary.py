@@ -131,7 +131,7 @@ def test_the_lowest_losses_are_the_best_where_the_loss_is_the_objective(make_con
 def test_the_best_tenth_is_told_by_the_first_rung_which_pruned_trials_have_too(
     make_config, make_trial
 ):
-    config = make_config(epochs=50)  # the first rung is epoch 2
+    config = make_config(epochs=50, eta=4)  # the first rung is epoch 2
     ahead = [
         make_trial(n, [0.1, 0.9], status="pruned", params=INSIDE | {"l2": 1.0}) for n in range(3)
     ]

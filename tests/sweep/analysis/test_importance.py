@@ -161,7 +161,7 @@ def test_where_nothing_can_be_told_the_reason_is(study_of):
 def test_pruned_trials_count_with_their_value_at_the_first_rung(
     make_study, make_config, make_trial
 ):
-    config, rng = make_config(epochs=50), np.random.default_rng(0)
+    config, rng = make_config(epochs=50, eta=4), np.random.default_rng(0)
     trials = []
     for number in range(60):
         setting = {name: axis.at(rng.random()) for name, axis in config.space.axes.items()}

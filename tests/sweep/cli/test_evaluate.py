@@ -298,7 +298,7 @@ def test_a_winner_that_the_search_pruned_is_tested_with_the_weights_of_all_epoch
     assert (tested["trial"], tested["openings"], tested["rows"]) == (early, 1, 9)
     reproduced = json.loads(invoke("reproduce", study.name, "--json").stdout)
     assert (reproduced["trial"], reproduced["matches"]) == (early, "bit for bit")
-    assert reproduced["points"] == 3 * len(METRICS)  # not only up to where it was pruned
+    assert reproduced["points"] == 3 * (len(METRICS) + 1)  # not only up to where it was pruned
 
 
 def test_a_look_as_json_has_stable_keys_and_stands_on_the_studys_run(in_copied_study, invoke):

@@ -56,10 +56,13 @@ def test_json_has_stable_keys(invoke, recorded_study, tmp_path):
         *("search", "boundary", "trials"),
     ]
     assert shown["search"] == {
-        "rungs": [{"epoch": 1, "reached": 3, "went_on": 2, "best": 0.6, "needed": [0.6, 0.6]}],
+        "rungs": [
+            {"epoch": 1, "reached": 3, "went_on": 2, "best": 0.6, "needed": [0.6, 0.6]},
+            {"epoch": 2, "reached": 2, "went_on": 2, "best": 0.8, "needed": None},
+        ],
         "trial_epochs": 7,
         "trial_epochs_in_full": 9,
-        "best_so_far": [[3, 0.6], [7, 0.9]],
+        "best_so_far": [[3, 0.6], [5, 0.8], [7, 0.9]],
         "lead_over_trial_0": pytest.approx(0.1),
     }
     assert shown["config"] == json.loads(json.dumps(recorded_study.config.record()))

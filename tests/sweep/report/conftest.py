@@ -86,7 +86,7 @@ def study(make_config, make_trial, confirmation, dot):
         config=make_config(),
         tally=Tally(complete=2, pruned=1, failed=1, running=0),
         course=course_of(
-            make_config(),
+            make_config(eta=2),
             [
                 make_trial(0, [0.5] * 5 + [0.89]),
                 make_trial(2, [0.6] * 5 + [0.9], index=1),

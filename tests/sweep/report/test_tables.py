@@ -198,7 +198,11 @@ def test_a_trial_has_its_result_and_its_setting_and_a_failure_its_reason(study):
 def test_each_rung_has_who_reached_it_and_what_was_needed_there(study, make_config):
     table = rungs_table(study)
     assert words(table) == ["after epoch", "reached", "went on", "best there", "needed"]
-    assert cells(table) == {"1": ["3", "3", "60.0", "-"], "2": ["3", "2", "60.0", "50.0"]}
+    assert cells(table) == {
+        "1": ["3", "3", "60.0", "-"],
+        "2": ["3", "2", "60.0", "50.0"],
+        "3": ["2", "2", "60.0", "-"],
+    }
     unpruned = course_of(make_config(pruner="none"), [])
     assert rungs_table(replace(study, course=unpruned)) is None
 

@@ -42,7 +42,7 @@ def test_every_rung_says_who_reached_it_who_went_on_and_what_was_needed(searched
     config, trials = searched()
     course = course_of(config, trials)
     by_epoch = {rung.epoch: rung for rung in course.rungs}
-    assert list(by_epoch) == [1, 3]
+    assert list(by_epoch) == [1, 2, 5]
     for epoch, rung in by_epoch.items():
         reached = [trial for trial in trials if trial.epochs >= epoch]
         assert rung.reached == len(reached)
@@ -75,17 +75,17 @@ def test_the_best_so_far_is_of_the_trials_still_in_the_search_at_their_last_rung
     make_config, make_trial
 ):
     trials = [
-        make_trial(0, [0.5, 0.7, 0.6, 0.1, 0.6, 0.7], first_pass=0),
+        make_trial(0, [0.5, 0.6, 0.7, 0.1, 0.6, 0.7], first_pass=0),
         make_trial(1, [0.9], first_pass=0, status="pruned"),  # no answer: it was given up
-        make_trial(2, [0.4, 0.8, 0.3], first_pass=1, status="failed"),
+        make_trial(2, [0.4, 0.3, 0.8, 0.3], first_pass=1, status="failed"),
         make_trial(3, [0.1, 0.2], first_pass=4),
     ]
-    config = make_config(pruner="halving")  # rungs after 1 and 2 of 6 epochs
+    config = make_config(pruner="halving")  # rungs after 1 and 3 of 6 epochs
     course = course_of(config, trials)
-    assert course.best_so_far == [(2, 0.5), (4, 0.7), (6, 0.8), (8, 0.7), (10, 0.7), (12, 0.7)]
-    assert (course.spent, course.trials, course.in_full) == (12, 3, 18)
+    assert course.best_so_far == [(2, 0.5), (4, 0.5), (6, 0.7), (8, 0.8), (11, 0.7), (13, 0.7)]
+    assert (course.spent, course.trials, course.in_full) == (13, 3, 18)
     unpruned = course_of(make_config(pruner="none"), trials)
-    assert unpruned.best_so_far == [(12, 0.7)]
+    assert unpruned.best_so_far == [(13, 0.7)]
 
 
 def test_a_trial_in_training_has_had_every_pass_so_far(make_trial):

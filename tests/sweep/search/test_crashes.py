@@ -82,7 +82,13 @@ def run(config, data, workspace, fate):
     tracker.client = CountedClient(tracker.client, fate)
     timings = Timings()
     engine = LocalEngine(
-        data, loss="softmax", lanes=2, workers=1, timings=timings, train_curve="all"
+        data,
+        loss="softmax",
+        lanes=2,
+        workers=1,
+        timings=timings,
+        train_curve="all",
+        further=config.further,
     )
     with dying(storage, fate), engine:
         study = begin_study(config, storage, workspace)

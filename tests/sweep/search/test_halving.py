@@ -78,14 +78,14 @@ def test_with_the_loss_as_objective_less_is_better(make_config):
     pruner = Halving(make_config(epochs=10, objective="val-loss"))
     reasons = pruner.judge(trials_at(1, [0.3, 0.1, 0.2]))
     assert reasons.keys() == {0, 2}
-    assert "val/loss 0.3000, needed 0.1000" in reasons[0]
+    assert "val/averaged_loss 0.3000, needed 0.1000" in reasons[0]
 
 
 def test_the_reason_names_rung_value_needed_value_and_among_how_many(make_config):
     pruner = Halving(make_config(epochs=50))
     pruner.judge(trials_at(9, [0.5, 0.6, 0.7, 0.8]))
     reason = pruner.judge(trials_at(9, [0.123456], first=4))[4]
-    for part in ("rung 9", "val/accuracy 0.1235", "needed 0.7000", "best 2 of 5 so far"):
+    for part in ("rung 9", "val/averaged_accuracy 0.1235", "needed 0.7000", "best 2 of 5 so far"):
         assert part in reason
 
 

@@ -28,7 +28,7 @@ from sweep_model.training import DivergedError
 
 @pytest.fixture
 def make_study(make_config):
-    """Return a function that makes a study in memory: 12 epochs, so rungs 1 and 4; random."""
+    """Return a function that makes a study in memory: 12 epochs, so rungs 1, 2 and 6; random."""
 
     def make(*, every=1, queue=(), foreign=0, **changes):
         parts = {name: changes.pop(name) for name in ("script",) if name in changes}
@@ -50,7 +50,7 @@ def test_a_study_trains_until_so_many_trials_are_complete_or_pruned(make_study):
     assert counts.pruned >= 12
     assert [trial.index for trial in trials] == [trial.number for trial in trials]
     assert {t.epochs for t in trials if t.status == Status.COMPLETE} == {12}
-    assert {t.epochs for t in trials if t.status == Status.PRUNED} == {1, 4}
+    assert {t.epochs for t in trials if t.status == Status.PRUNED} == {1, 2, 6}
     assert all(("rung" in t.reason) == (t.status == Status.PRUNED) for t in trials)
     assert study.checkpoints.kept == {}
     assert study.mirror.latest == {trial.number: trial for trial in trials}
@@ -321,12 +321,12 @@ def test_a_study_that_dies_at_any_write_ends_as_the_unbroken_one(make_study):
 
 def test_a_study_that_dies_again_and_again_ends_as_the_unbroken_one(make_study):
     unbroken = make_study(slots=4)
-    unbroken.run(14)
+    unbroken.run(20)
     for gap in (3, 7, 16):
         study, deaths = make_study(slots=4), 0
         while True:
             try:
-                study.run(14, fate=Fate(gap + deaths))
+                study.run(20, fate=Fate(gap + deaths))
             except DiedError:
                 deaths += 1
             else:
@@ -504,7 +504,7 @@ def test_a_checkpoint_is_due_after_two_seconds_and_later_where_it_is_slow(tmp_pa
 
 def test_a_record_that_disagrees_with_the_scheduler_is_refused(make_study):
     def disagreeing(change, *, stop=None, trials=14):
-        study = make_study()
+        study = make_study(slots=16)
         if stop is None:
             study.run(trials)
         else:

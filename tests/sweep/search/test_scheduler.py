@@ -88,7 +88,7 @@ def test_the_baseline_goes_on_where_the_rule_would_have_ended_it(begin):
     scheduler = begin(epochs=50)
     run(scheduler, 8)
     baseline, *_, best = scheduler.trials
-    assert (baseline.status, baseline.epoch, baseline.halted) == (Status.COMPLETE, 50, 2)
+    assert (baseline.status, baseline.epoch, baseline.halted) == (Status.COMPLETE, 50, 3)
     assert (best.status, best.halted) == (Status.COMPLETE, None)
     scheduler = begin(epochs=50)
     run(scheduler, 8, lambda index, epoch: by_index(-index, epoch))
@@ -97,13 +97,13 @@ def test_the_baseline_goes_on_where_the_rule_would_have_ended_it(begin):
 
 def test_the_baseline_counts_like_any_other_trial(begin):
     for values, expected in (
-        ((0.9, 0.8, 0.7, 0.6), [("complete", 10), ("pruned", 3), ("pruned", 1), ("pruned", 1)]),
-        ((0.6, 0.9, 0.8, 0.7), [("complete", 10), ("complete", 10), ("pruned", 3), ("pruned", 1)]),
+        ((0.9, 0.8, 0.7, 0.6), [("complete", 10), ("pruned", 2), ("pruned", 1), ("pruned", 1)]),
+        ((0.6, 0.9, 0.8, 0.7), [("complete", 10), ("complete", 10), ("pruned", 2), ("pruned", 1)]),
     ):
         scheduler = begin(epochs=10, slots=4)
         run(scheduler, 4, lambda index, _, values=values: Outcome(values[index], 1.0))
         assert [(trial.status, trial.epoch) for trial in scheduler.trials] == expected
-        last = next(trial for trial in scheduler.trials if trial.epoch == 3)
+        last = next(trial for trial in scheduler.trials if trial.epoch == 2)
         among = 2 if values[0] == 0.9 else 3
         assert f"among the best 1 of {among} so far" in last.reason
 
