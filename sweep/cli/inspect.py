@@ -261,7 +261,7 @@ def _print_course(config: StudyConfig, course: Course) -> None:
                 for rung in course.rungs
             ],
             title=f"the search: {config.sampler}, {config.pruner} with eta {config.eta}; "
-            f"{config.metric} at each rung",
+            f"{config.signal} at each rung",
         )
     for name, words in course.lines().items():
         click.echo(f"{name}: {words}")
