@@ -17,18 +17,19 @@ from sweep_model.metrics import (
     expected_calibration_error,
     in_top5,
     log_loss,
-    per_class_accuracy,
     true_class_probability,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sweep_model import Floats, Labels, Mask
 from sweep_model.losses import Loss
 
 LEVEL = 0.95
 """Of every interval that this project reports."""
+Z = statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
+"""Standard deviations of the normal distribution to each side of such an interval."""
 
 
 def accuracy_interval(accuracy: float, rows: int) -> tuple[float, float]:
@@ -41,11 +42,16 @@ def accuracy_interval(accuracy: float, rows: int) -> tuple[float, float]:
     Source: Wilson (1927), JASA 22, 209-212; as `scipy.stats.binomtest` has it, whose import takes
     longer than all else of `sweep best`.
     """
-    right, z = round(accuracy * rows), statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
+    low, high = _wilson(np.array([round(accuracy * rows)]), np.array([rows]), Z)
+    return float(low[0]), float(high[0])
+
+
+def _wilson(right: Labels, rows: Labels, z: float) -> tuple[Floats, Floats]:
+    """Return the ends of Wilson's intervals for shares (m,), z standard deviations to each side."""
     share, weight = right / rows, 1 + z**2 / rows
     middle = (share + z**2 / (2 * rows)) / weight
-    half = z * math.sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2) / weight
-    return (0.0 if right == 0 else middle - half), (1.0 if right == rows else middle + half)
+    half = z * np.sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2) / weight
+    return np.where(right == 0, 0, middle - half), np.where(right == rows, 1, middle + half)
 
 
 def percent_with_interval(accuracy: float, rows: int) -> str:
@@ -99,15 +105,9 @@ def mean_estimates(models: Sequence[Mapping[str, Estimate]]) -> dict[str, Estima
 def estimates(blocks: Iterable[Floats], labels: Labels, loss: Loss) -> dict[str, Estimate]:
     """Return every metric of rows with labels (n,), by name; their scores (m, k) come in blocks.
 
-    Intervals of shares of rows are Wilson's, the others those of a mean (see `mean_interval`).
-    Balanced accuracy and macro F1 are smooth functions of the shares p_ij of rows of class i taken
-    for j, so each row moves them by u_ij = dT / dp_ij, and they vary as the mean of T + u over the
-    rows does: the delta method, which the bootstrap of the rows approaches. Neither knows of
-    what the rows do not hold: where all are right the interval is a point. A top 5 of up to five
-    classes says nothing and is left out.
-
-    Source: Takahashi et al., "Confidence interval for micro-averaged F1 and macro-averaged F1
-    scores", Applied Intelligence 52, 2022.
+    Intervals of shares of rows are Wilson's, those of means over classes combine Wilson's of each
+    class (see `balanced_accuracy` and `macro_f1`), that of the log loss is `mean_interval`. A top 5
+    of up to five classes says nothing and is left out.
     """
     predicted, in_top, losses, start, k = [], [], [], 0, 0
     for scores in blocks:
@@ -122,50 +122,82 @@ def estimates(blocks: Iterable[Floats], labels: Labels, loss: Loss) -> dict[str,
         shares["top5_accuracy"] = float(np.concatenate(in_top).mean())
     return {
         **{name: Estimate(share, *accuracy_interval(share, n)) for name, share in shares.items()},
-        "balanced_accuracy": _within_0_and_1(_balanced_accuracy_rows(taken, labels, k)),
-        "macro_f1": _within_0_and_1(_macro_f1_rows(taken, labels, k)),
+        "balanced_accuracy": balanced_accuracy(taken, labels, k),
+        "macro_f1": macro_f1(taken, labels, k),
         "log_loss": mean_interval(np.concatenate(losses).astype(np.float64)),
     }
 
 
 def mean_interval(values: Floats) -> Estimate:
     """Return the mean of values (n,) of rows with its 95 % interval by the normal distribution."""
-    half = statistics.NormalDist().inv_cdf((1 + LEVEL) / 2) * values.std() / math.sqrt(len(values))
+    half = Z * values.std() / math.sqrt(len(values))
     return Estimate(float(values.mean()), float(values.mean() - half), float(values.mean() + half))
 
 
-def _within_0_and_1(rows: Floats) -> Estimate:
-    found = mean_interval(rows)
-    return Estimate(found.value, max(0.0, found.low), min(1.0, found.high))
+def balanced_accuracy(predicted: Labels, labels: Labels, k: int) -> Estimate:
+    """Return the mean accuracy over those of k classes that have rows, both labels (n,).
 
-
-def _balanced_accuracy_rows(predicted: Labels, labels: Labels, k: int) -> Floats:
-    """T + u of each row (n,), of T = mean over m classes of right_i / rows_i, see `estimates`.
-
-    u = n (right? - right_i / rows_i) / (m rows_i) for a row of class i.
+    Its interval is the stratified Wilson interval, see `_stratified`.
     """
-    right = predicted == labels
     rows = np.bincount(labels, minlength=k)
-    shares = per_class_accuracy(predicted, labels, k)
-    own = len(labels) / (np.count_nonzero(rows) * rows[labels])
-    values: Floats = float(np.nanmean(shares)) + own * (right - shares[labels])
-    return values
+    right = np.bincount(labels[predicted == labels], minlength=k)
+    return _stratified(right[rows > 0], rows[rows > 0])
 
 
-def _macro_f1_rows(predicted: Labels, labels: Labels, k: int) -> Floats:
-    """T + u of each row (n,), of T = mean over m classes of F_i = 2 right_i / (rows_i + taken_i).
+def macro_f1(predicted: Labels, labels: Labels, k: int) -> Estimate:
+    """Return the mean F1 over those of k classes that occur in labels or predictions, both (n,).
 
-    u = n / m ((2 right? - F_i) / (rows_i + taken_i) - F_j / (rows_j + taken_j)) for a row of class
-    i that is taken for j.
+    F_i = 2 J_i / (1 + J_i) increases with J_i, the share of right rows among those of class i or
+    taken for it: the ends of Wilson's interval of J_i give those of one of F_i. A wrong row moves
+    two classes, so the sum over classes varies more than if they were independent, up to twice as
+    much: the delta method says how much, and is not asked where nothing varies.
+
+    Source: Lam, Gopal and Qian, "Confidence intervals for the F1 score", arXiv:2309.14621, 2023,
+    for one class; Takahashi et al., "Confidence interval for micro-averaged F1 and macro-averaged
+    F1 scores", Applied Intelligence 52, 2022, for the variance of the sum.
     """
-    right = predicted == labels
+    hit = predicted == labels
+    right = np.bincount(labels[hit], minlength=k)
     either = np.bincount(labels, minlength=k) + np.bincount(predicted, minlength=k)
-    occurring = np.maximum(either, 1)
-    f1 = 2 * np.bincount(labels[right], minlength=k) / occurring
-    m = np.count_nonzero(either)
-    moved = (2 * right - f1[labels]) / occurring[labels] - f1[predicted] / occurring[predicted]
-    values: Floats = float(f1.sum() / m) + len(labels) / m * moved
-    return values
+    right, rows = right[either > 0], (either - right)[either > 0]
+    alone = float((4 / (1 + right / rows) ** 4 * right * (rows - right) / rows**3).sum())
+    f1 = 2 * np.bincount(labels[hit], minlength=k) / np.maximum(either, 1)
+    # dF / dp_ij / n of a row of class i that is taken for j
+    moved = (2 * hit - f1[labels]) / either[labels] - f1[predicted] / either[predicted]
+    times = len(labels) * float(moved.var()) / alone if alone else 2.0
+    return _stratified(right, rows, lambda share: 2 * share / (1 + share), times)
+
+
+def _stratified(
+    right: Labels,
+    rows: Labels,
+    of_share: Callable[[Floats], Floats] = lambda share: share,
+    times: float = 1.0,
+) -> Estimate:
+    """Return the mean of a function of shares right / rows (m,) with its stratified interval.
+
+    Its ends are the means of the shares' own at z standard deviations, such that half of its width
+    is Z standard deviations of the mean: sum h_i = Z sqrt(times sum (h_i / z)^2) for half widths
+    h_i at z, `times` being the variance of the sum over that of independent shares. Where all
+    shares are 1 the h_i are not 0; for classes of one size the interval is Wilson's of all rows.
+
+    Source: Yan and Su, "Stratified Wilson and Newcombe confidence intervals for multiple binomial
+    proportions", Statistics in Biopharmaceutical Research 2, 2010, 329-335. They take z from
+    p (1 - p) / n, which is 0 where all are right; Wilson's h_i / z are not.
+    """
+
+    def ends(z: float) -> tuple[Floats, Floats]:
+        low, high = _wilson(right, rows, z)
+        return of_share(low), of_share(high)
+
+    z = Z * math.sqrt(min(1.0, times / len(rows)))
+    for _ in range(20):  # to the fixed point
+        low, high = ends(z)
+        half = high - low
+        z = Z * min(1.0, math.sqrt(times * float((half**2).sum())) / float(half.sum()))
+    low, high = ends(z)
+    value = of_share(right / rows)
+    return Estimate(float(value.mean()), float(low.mean()), float(high.mean()))
 
 
 def t_half_width(values: Sequence[float]) -> float:

@@ -13,15 +13,16 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
 from sweep.statistics import (
     BINS,
-    Estimate,
     Share,
     accuracy_interval,
+    balanced_accuracy,
     best_of,
     compare_paired,
     difference_interval,
     estimates,
     expected_best,
     holm,
+    macro_f1,
     mcnemar,
     outputs_of,
     percent_with_interval,
@@ -74,7 +75,48 @@ def test_a_top_5_of_five_classes_is_left_out_and_absent_classes_do_no_harm():
     assert found["balanced_accuracy"].value == pytest.approx(2.5 / 3)
     assert all(each.low <= each.value <= each.high for each in found.values())
     certain = estimates([scores], np.array([0, 1, 1, 2]), BCE)["macro_f1"]
-    assert certain == Estimate(1, 1, 1)
+    assert (certain.value, certain.high) == (1, 1)
+    assert accuracy_interval(1, 1)[0] < certain.low < accuracy_interval(1, 4)[0]
+
+
+def test_rows_all_right_or_all_wrong_tell_as_much_of_classes_of_one_size_as_of_accuracy():
+    for classes, rows in ((2, 50), (10, 100), (1000, 3000)):
+        labels = np.arange(rows) % classes
+        every = (1, *accuracy_interval(1, rows))
+        assert balanced_accuracy(labels, labels, classes)[:3] == pytest.approx(every)
+        assert macro_f1(labels, labels, classes)[:3] == pytest.approx(every)
+        wrong = balanced_accuracy((labels + 1) % classes, labels, classes)
+        assert wrong[:3] == pytest.approx((0, *accuracy_interval(0, rows)))
+        worst = macro_f1((labels + 1) % classes, labels, classes)
+        assert (worst.value, worst.low) == (0, 0)
+        assert wrong.high < worst.high < 3 * wrong.high
+    # of one rare class, all right, less is known
+    labels = np.repeat([0, 1], [990, 10])
+    for metric in (balanced_accuracy, macro_f1):
+        assert metric(labels, labels, 2).low < accuracy_interval(1, 100)[0]
+
+
+def test_half_the_width_is_z_standard_deviations_of_the_mean():
+    """Away from the edges, with many rows, where a class's is the root of p (1 - p) / n."""
+    labels = np.repeat([0, 1, 2], [10_000, 20_000, 70_000])
+    predicted = np.where(np.arange(100_000) % 10 < 3, (labels + 1) % 3, labels)
+    found = balanced_accuracy(predicted, labels, 3)
+    variance = sum(0.7 * 0.3 / rows for rows in (10_000, 20_000, 70_000)) / 9
+    assert (found.high - found.low) / 2 == pytest.approx(1.959964 * variance**0.5, rel=1e-3)
+
+
+def test_intervals_of_means_over_classes_hold_the_truth_near_the_edge():
+    rng, sizes = np.random.default_rng(0), np.array([0.12, 0.34, 0.54])
+    joint = sizes[:, None] * (0.94 * np.eye(3) + 0.02)  # p_ij; 96 % of each class are right
+    f1 = 2 * np.diag(joint) / (joint.sum(axis=0) + joint.sum(axis=1))
+    held = np.zeros(2)
+    for _ in range(500):
+        labels, predicted = np.divmod(rng.choice(9, 100, p=joint.ravel()), 3)
+        for metric, truth in enumerate((0.96, f1.mean())):
+            found = (balanced_accuracy, macro_f1)[metric](predicted, labels, 3)
+            held[metric] += found.low <= truth <= found.high
+    assert (held / 500 >= 0.93).all()
+    assert (held / 500 <= 0.985).all()
 
 
 PUBLISHED = [
