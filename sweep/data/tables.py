@@ -49,6 +49,8 @@ def open_table(
     check_file(path, f"name a {path.suffix} file inside it")
     with _damaged(path):
         table = (_csv if path.suffix.lower() == ".csv" else _parquet)(path)
+        if not table.rows:
+            raise SweepError(f"{path}: a table must have rows: got no rows; add rows")
         return _arrays(table, label, labelled=labelled)
 
 

@@ -167,6 +167,8 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(kinds, tmp_path):  # noqa: 
     pd.DataFrame({"kind": Y, "a": list(X), "b": list(X)}).to_parquet("two.parquet")
     pd.DataFrame({"kind": Y, "a": "x"}).to_parquet("text.parquet")
     table(X[:, ::-1], Y).rename(columns={"f0": "g"}).to_parquet("others.parquet")
+    table(X[:0], Y[:0]).to_parquet("rowless.parquet")
+    table(X[:0], Y[:0]).to_csv("rowless.csv", index=False)
     np.savez("odd.npz", **{"a\nb": X})
     safetensors(tmp_path / "f8.safetensors", {"X": "F8_E4M3"}, X=X, y=Y)
     for files, said in (
@@ -195,6 +197,8 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(kinds, tmp_path):  # noqa: 
         (DataFiles("ragged.csv", label="kind"), "is no whole .csv table: "),
         (DataFiles("holes.csv", label="kind"), "b: must not be empty: 1 rows are; drop or fill"),
         (DataFiles("unlabelled.csv", label="kind"), "kind: must not be empty: 1 rows are"),
+        (DataFiles("rowless.parquet", label="kind"), "rowless.parquet: a table must have rows: got"),
+        (DataFiles("rowless.csv", label="kind"), "rowless.csv: a table must have rows: got no rows"),
         (DataFiles("ragged.parquet", label="kind"), "list: rows must have as many numbers each"),
         (DataFiles("two.parquet", label="kind"), "got 2 columns of lists beside 'kind'"),
         (DataFiles("text.parquet", label="kind"), "got no column of numbers beside 'kind': a"),
