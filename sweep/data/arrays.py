@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -360,11 +361,12 @@ def _check_features(name: str, array: Array, training: Array) -> None:
             f"X is {training}; make it as X was made"
         )
     if array.columns != training.columns:
-        pairs = zip(array.columns, training.columns, strict=True)
+        pairs = zip_longest(array.columns, training.columns)  # lists of numbers have no columns
         mine, other = next(pair for pair in pairs if pair[0] != pair[1])
+        lists = "one column of lists"
         raise SweepError(
-            f"{where} must have the columns of X in their order: got {mine!r} where X has "
-            f"{other!r}; write it with the same columns"
+            f"{where} must have the columns of X in their order: got {mine or lists!r} where X has "
+            f"{other or lists!r}; write it with the same columns"
         )
 
 

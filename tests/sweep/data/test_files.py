@@ -206,6 +206,14 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(kinds, tmp_path):  # noqa: 
             DataFiles("a.parquet", label="kind", test="others.parquet"),
             "others.parquet: X must have the columns of X in their order: got 'g' where X has 'f0'",
         ),
+        (
+            DataFiles("a.parquet", label="kind", test="lists-test.parquet"),
+            "list must have the columns of X in their order: got 'one column of lists' where X has",
+        ),
+        (
+            DataFiles("lists.parquet", label="kind", test="test.parquet"),
+            "test.parquet: X must have the columns of X in their order: got 'f0' where X has 'one",
+        ),
         (DataFiles("a.pt"), "np.save('a.npy', torch.load('a.pt', weights_only=True).numpy())"),
         (DataFiles("a.pkl"), "is a pickle, which may hold code and is never opened"),
     ):
