@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,6 +88,12 @@ def open_folder(path: Path, wanted: Collection[str]) -> tuple[dict[str, Array], 
             "and other arrays in another folder, or name arrays with --map"
         )
     numbered.sort(key=lambda match: int(match[2]))
+    for one, other in pairwise(numbered):
+        if int(one[2]) == int(other[2]):
+            raise SweepError(
+                f"{path}: numbered files must have a number each: got {one[0]}.npy and "
+                f"{other[0]}.npy; remove or rename one of them"
+            )
     parts = [open_npy(path / f"{match[0]}.npy", match[0]) for match in numbered]
     return {"X": _stacked(path, parts)}, []
 

@@ -150,6 +150,9 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(kinds, tmp_path):  # noqa: 
     (tmp_path / "mixed").mkdir()
     np.save("mixed/a-1", X)
     np.save("mixed/b-2", X)
+    (tmp_path / "twice").mkdir()
+    np.save("twice/a-1", X)
+    np.save("twice/a-01", X)
     (tmp_path / "uneven").mkdir()
     np.save("uneven/1", X)
     np.save("uneven/2", X[:, :4])
@@ -191,6 +194,7 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(kinds, tmp_path):  # noqa: 
         (DataFiles("cut-a.parquet", label="kind"), "is no whole .parquet table: "),
         (DataFiles("empty"), "is a folder without .npy files; name a file"),
         (DataFiles("mixed", labels="y.npy"), "numbered files must be parts of one array"),
+        (DataFiles("twice", labels="y.npy"), "must have a number each: got a-01.npy and a-1.npy"),
         (DataFiles("uneven", labels="y.npy"), "2 must have the features and the dtype of the fir"),
         (DataFiles("a.csv"), "--label must name the column of labels: got no --label; the columns"),
         (DataFiles("a.csv", label="no"), "got --label no; the columns are kind, f0, f1, f2"),
