@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MAX_NAME = 80  # characters
 CHUNK = 1 << 24  # values looked at together: a 16 MB mask
 CHANNELS = (1, 3)  # what can be drawn
+SPARSE = ({"indices", "indptr"}, {"row", "col", "data", "format", "shape"})  # SciPy's names
 NUMBERS = "biuf"  # NumPy's kinds: bool, int, unsigned, float
 
 
@@ -316,7 +317,7 @@ def check_arrays(file: str, arrays: Mapping[str, Array], others: Sequence[str] =
     """Refuse arrays that are missing, of the wrong kind or shape, or do not match."""
     if not {"X", "y"} <= set(arrays):
         held = (*others, *arrays)
-        if {"indices", "indptr"} <= set(held):
+        if any(keys <= set(held) for keys in SPARSE):
             raise SweepError(
                 f"{file}: holds a SciPy matrix: must hold X and y; "
                 "np.savez(file, X=matrix.toarray(), y=labels) writes them"

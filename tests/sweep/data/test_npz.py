@@ -375,6 +375,10 @@ def test_what_is_missing_is_said_first(refusal):
             {"data": X, "indices": Y, "indptr": Y},
             "SciPy matrix: must hold X and y; np.savez(file, X=m",
         ),
+        (
+            {"row": Y, "col": Y, "data": X, "format": b"coo", "shape": (20, 6)},
+            "SciPy matrix: must hold X and y; np.savez(file, X=m",
+        ),
     ):
         assert said in refusal(**{"X": None, "y": None} | arrays)
 
