@@ -288,7 +288,10 @@ def _names(given: str | None) -> dict[str, str]:
             raise click.BadParameter(
                 f"write e.g. X=features,y=labels; ours are {', '.join(ARRAY_NAMES)}: got {given!r}."
             )
-    return {ours: theirs for ours, _, theirs in pairs}
+    names = {ours: theirs for ours, _, theirs in pairs}
+    if len(names) < len(pairs):
+        raise click.BadParameter(f"give each array one name: got {given!r}.")
+    return names
 
 
 def open_in_folder(name: str, **where: Any) -> Study:

@@ -107,6 +107,7 @@ def test_info_takes_what_goes_with_a_file(invoke):
         (("run", "--map", "X=a"), "--map goes with a file of features: name it with --data"),
         (("train", "--test", "y.npy"), "--test goes with a file of features"),
         (("run", "--data", "x.npy", "--map", "a=b"), "write e.g. X=features,y=labels"),
+        (("run", "--data", "x.npy", "--map", "X=a,X=b,y=c"), "give each array one name: got 'X=a"),
     ):
         refused = invoke(*command)
         assert refused.exit_code == 2
