@@ -416,8 +416,8 @@ class Study:
         from sweep.config import DataFiles
         from sweep.data import read_features
 
-        check_out(Path(out))
         files = file if isinstance(file, DataFiles) else DataFiles(str(file))
+        check_out(Path(out), Path(files.data).expanduser())
         own = self.config.data.files or files
         rows = read_features(
             DataFiles(files.data, label=files.label or own.label, names=files.names or own.names)

@@ -23,10 +23,18 @@ BLOCK = 1 << 16
 """Rows that are standardised at a time."""
 
 
-def check_out(out: Path) -> None:
-    """Refuse a file of another kind, before anything is read."""
+def check_out(out: Path, file: Path) -> None:
+    """Refuse a file of another kind, or that of the rows, before anything is read."""
     if out.suffix.lower() not in SUFFIXES:
         raise SweepError(f"--out must end in .csv or .npz: got {out}; name it so")
+    try:
+        same = out.samefile(file)
+    except (OSError, ValueError):  # one of them is not there
+        same = False
+    if same:
+        raise SweepError(
+            f"--out must not be the file of the rows: got {out}; name another, to keep the rows"
+        )
 
 
 def write_predictions(classifier: LinearClassifier, rows: npt.NDArray[Any], out: Path) -> None:

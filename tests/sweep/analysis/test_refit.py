@@ -200,6 +200,17 @@ def test_the_studys_own_names_and_label_are_known(workspace, tmp_path, tiny_npz)
         assert study.predict(tiny_npz, tmp_path / "out.csv") == 90
 
 
+def test_predictions_never_replace_the_rows(study, tmp_path, tiny_npz):
+    (tmp_path / "link.npz").symlink_to(tiny_npz)
+    before = tiny_npz.read_bytes()
+    for file, out in ((tiny_npz, tiny_npz), (tmp_path / "link.npz", tiny_npz), (tiny_npz, "link")):
+        with pytest.raises(
+            SweepError, match="--out must not be the file of the rows: got .*; name"
+        ):
+            study.predict(file, tmp_path / "link.npz" if out == "link" else out)
+    assert tiny_npz.read_bytes() == before
+
+
 def test_rows_that_the_model_does_not_take_get_a_line_and_leave_no_file(study, tmp_path):
     np.save(tmp_path / "wide.npy", np.zeros((3, 9)))
     np.save(tmp_path / "objects.npy", np.array([{}, 3], object))

@@ -201,8 +201,14 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(kinds, tmp_path):  # noqa: 
         (DataFiles("ragged.csv", label="kind"), "is no whole .csv table: "),
         (DataFiles("holes.csv", label="kind"), "b: must not be empty: 1 rows are; drop or fill"),
         (DataFiles("unlabelled.csv", label="kind"), "kind: must not be empty: 1 rows are"),
-        (DataFiles("rowless.parquet", label="kind"), "rowless.parquet: a table must have rows: got"),
-        (DataFiles("rowless.csv", label="kind"), "rowless.csv: a table must have rows: got no rows"),
+        (
+            DataFiles("rowless.parquet", label="kind"),
+            "rowless.parquet: a table must have rows: got",
+        ),
+        (
+            DataFiles("rowless.csv", label="kind"),
+            "rowless.csv: a table must have rows: got no rows",
+        ),
         (DataFiles("ragged.parquet", label="kind"), "list: rows must have as many numbers each"),
         (DataFiles("two.parquet", label="kind"), "got 2 columns of lists beside 'kind'"),
         (DataFiles("text.parquet", label="kind"), "got no column of numbers beside 'kind': a"),
