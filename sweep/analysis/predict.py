@@ -46,14 +46,25 @@ def write_predictions(classifier: LinearClassifier, rows: npt.NDArray[Any], out:
     Raises
     ------
     SweepError
-        The rows are not of the model's features, or the file cannot be written.
+        The rows are not of the model's features or too large for it, or the file cannot be written.
 
     """
     try:
-        blocks = [classifier.probabilities(rows[i : i + BLOCK]) for i in range(0, len(rows), BLOCK)]
+        with np.errstate(over="ignore", invalid="ignore"):  # not finite: refused below
+            blocks = [
+                classifier.probabilities(rows[i : i + BLOCK]) for i in range(0, len(rows), BLOCK)
+            ]
     except ValueError as error:
         raise SweepError(f"the model does not take these rows: {error}") from error
     probabilities, names = np.concatenate(blocks), np.array(classifier.class_names)
+    bad = ~np.isfinite(probabilities).all(axis=1)
+    if bad.any():
+        row = int(bad.argmax())
+        raise SweepError(
+            f"the model's probabilities must be finite: those of {int(bad.sum()):,} of "
+            f"{len(rows):,} rows are not, the first in row {row}: {rows[row].max():g} is its "
+            f"largest feature, {rows[row].min():g} its least; correct or drop those rows"
+        )
     labels, buffer = names[probabilities.argmax(axis=1)], io.BytesIO()
     if out.suffix.lower() == ".npz":
         np.savez(buffer, labels=labels, probabilities=probabilities, class_names=names)
