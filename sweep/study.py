@@ -410,7 +410,8 @@ class Study:
 
         `file` is one that `run` takes, of rows as they were given, not standardised; labels in it
         are ignored. What `DataFiles` does not say, `label` and `names`, is as in the study's own
-        file. `out` is a .csv or an .npz. The model is that of `classifier`.
+        file; columns of a table are taken by that one's names while it is there. `out` is a .csv or
+        an .npz, and not `file`. The model is that of `classifier`.
         """
         from sweep.analysis import check_out, write_predictions
         from sweep.config import DataFiles
@@ -420,7 +421,8 @@ class Study:
         check_out(Path(out), Path(files.data).expanduser())
         own = self.config.data.files or files
         rows = read_features(
-            DataFiles(files.data, label=files.label or own.label, names=files.names or own.names)
+            DataFiles(files.data, label=files.label or own.label, names=files.names or own.names),
+            self.config.data,
         )
         write_predictions(self.classifier(), rows, Path(out))
         return len(rows)

@@ -279,10 +279,10 @@ def predict(
 ) -> None:
     """Write the label and the probabilities of each row of FILE, from the champion of STUDY.
 
-    FILE is of any kind that `sweep run` takes, with rows as they were given to the study; a table
-    has the columns of features in the same order. Labels in it are ignored: the column --label, by
-    default the study's own, is no feature. The champion is the model of the selected trial, or what
-    `sweep test --refit` made of it.
+    FILE is of any kind that `sweep run` takes, with rows as they were given to the study. Columns
+    of a table are taken by name while the study's own table is there, else in order. Labels in it
+    are ignored: the column --label, by default the study's own, is no feature. The champion is the
+    model of the selected trial, or what `sweep test --refit` made of it.
     """
     files = DataFiles(str(file), label=label, names=names)
     rows = open_in_folder(study_name, tracking_uri=tracking_uri).predict(files, out)

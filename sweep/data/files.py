@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweep.config import ARRAY_NAMES
 from sweep.data.arrays import Array, Features, check_arrays, features_of, ignored
-from sweep.data.dataset import listed
+from sweep.data.dataset import listed, reopen_source
 from sweep.data.numpy_files import open_folder, open_npy, open_npz
 from sweep.data.safetensors import open_safetensors
 from sweep.data.tables import open_table
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from sweep.config import DataFiles
+    from sweep.config import DataConfig, DataFiles
 
 NAMED = {
     ".npz": ("arrays in an .npz file", open_npz),
@@ -80,11 +80,12 @@ def open_files(files: DataFiles) -> Features:
     return Features(arrays=arrays, kind=main.kind, files=files, notices=main.notices)
 
 
-def read_features(files: DataFiles) -> npt.NDArray[Any]:
+def read_features(files: DataFiles, trained: DataConfig) -> npt.NDArray[Any]:
     """Return the features of a file as a study takes them, rows (n, d); labels are ignored.
 
     The column of a table that is called `label` is no feature. `names` may say what X is called;
-    a file without such an array has it as X.
+    a file without such an array has it as X. Where the study was `trained` on a table that is still
+    there as it was, columns are taken by its names, and otherwise as they stand.
 
     Raises
     ------
@@ -95,7 +96,36 @@ def read_features(files: DataFiles) -> npt.NDArray[Any]:
     opened = _open(files.data, None, files, labelled=False)
     if "X" not in opened.arrays and files.names:
         opened = _open(files.data, None, replace(files, names={}), labelled=False)
-    return features_of(files.data, opened.arrays.get("X"), [*opened.others, *opened.arrays])
+    array = opened.arrays.get("X")
+    order = None if array is None else _order(array, trained)
+    features = features_of(files.data, array, [*opened.others, *opened.arrays])
+    return features if order is None else features.take(order, axis=1)
+
+
+def _order(array: Array, trained: DataConfig) -> list[int] | None:
+    """Return which columns of a table the study's columns are; None where they are as they stand.
+
+    SweepError names the first that is missing, or that is too many.
+    """
+    if not array.columns or trained.files is None:
+        return None
+    parts = {name: part for name, part in trained.parts.items() if not name.startswith("test")}
+    try:
+        own = reopen_source(replace(trained, parts=parts))
+        columns = own.arrays["X"].columns if isinstance(own, Features) else ()
+        if columns in ((), array.columns) or own.development().digest != trained.data_digest:
+            return None
+    except SweepError:  # it is not there any more
+        return None
+    for wrong, others, rule in (
+        (columns, array.columns, "must have the columns that the study was trained on: got none"),
+        (array.columns, columns, "must have no columns but those of the study: got one"),
+    ):
+        name = next((name for name in wrong if name not in others), None)
+        if name is not None:
+            mend = "leave it out" if wrong is array.columns else "add it, in numbers"
+            raise SweepError(f"{array.where}: {rule} called {listed([name])}; {mend}")
+    return [array.columns.index(name) for name in columns]
 
 
 def _open(named: str, labels: str | None, files: DataFiles, *, labelled: bool = True) -> _Opened:

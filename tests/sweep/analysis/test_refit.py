@@ -200,6 +200,40 @@ def test_the_studys_own_names_and_label_are_known(workspace, tmp_path, tiny_npz)
         assert study.predict(tiny_npz, tmp_path / "out.csv") == 90
 
 
+def test_columns_are_taken_by_name_while_the_studys_table_is_there(workspace, tmp_path, tiny_npz):
+    rows, labels = np.load(tiny_npz)["X"].astype(float), np.load(tiny_npz)["y"]
+    table = pd.DataFrame(rows, columns=list("abcd")).assign(species=labels)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    table[list("dcba")].to_parquet(tmp_path / "turned.parquet")
+    table.assign(e=1).to_csv(tmp_path / "more.csv", index=False)
+    table.drop(columns="b").to_csv(tmp_path / "fewer.csv", index=False)
+    table.rename(columns={"c": "z"}).to_csv(tmp_path / "other.csv", index=False)
+    data = sweep.DataFiles(str(tmp_path / "rows.csv"), label="species")
+    study = sweep.run("named", data=data, folder=workspace, trials=1, epochs=1, val_size=18)
+    out, turned = tmp_path / "out.npz", rows[:, ::-1]
+    classifier = study.classifier()
+
+    def predicted():
+        study.predict(tmp_path / "turned.parquet", out)
+        with np.load(out) as found:
+            return found["probabilities"]
+
+    np.testing.assert_array_equal(predicted(), classifier.probabilities(rows))
+    out.unlink()
+    for name, said in (
+        ("more.csv", "must have no columns but those of the study: got one called e; leave"),
+        ("fewer.csv", "must have the columns that the study was trained on: got none called b; ad"),
+        ("other.csv", "must have the columns that the study was trained on: got none called c; ad"),
+    ):
+        with pytest.raises(SweepError, match=said):
+            study.predict(tmp_path / name, out)
+        assert not out.exists()
+    table[["d", "a", "b", "c", "species"]].to_csv(tmp_path / "rows.csv", index=False)
+    np.testing.assert_array_equal(predicted(), classifier.probabilities(turned))  # another table
+    (tmp_path / "rows.csv").unlink()
+    np.testing.assert_array_equal(predicted(), classifier.probabilities(turned))
+
+
 def test_predictions_never_replace_the_rows(study, tmp_path, tiny_npz):
     (tmp_path / "link.npz").symlink_to(tiny_npz)
     before = tiny_npz.read_bytes()
