@@ -91,8 +91,9 @@ NORMALISE = "normalise"
 
 
 def _unknown(name: object) -> SweepError:
+    named = "name one of them" if name != NORMALISE else "say --normalise standardise,unit"
     return SweepError(
-        f"unknown hyperparameter {shown(name)}: there are {', '.join(NAMES)}; name one of them"
+        f"unknown hyperparameter {shown(name)}: there are {', '.join(NAMES)}; {named}"
     )
 
 

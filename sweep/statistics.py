@@ -120,11 +120,12 @@ def estimates(blocks: Iterable[Floats], labels: Labels, loss: Loss) -> dict[str,
     shares = {"accuracy": float((taken == labels).mean())}
     if k > TOP:
         shares["top5_accuracy"] = float(np.concatenate(in_top).mean())
+    lost = mean_interval(np.concatenate(losses).astype(np.float64))
     return {
         **{name: Estimate(share, *accuracy_interval(share, n)) for name, share in shares.items()},
         "balanced_accuracy": balanced_accuracy(taken, labels, k),
         "macro_f1": macro_f1(taken, labels, k),
-        "log_loss": mean_interval(np.concatenate(losses).astype(np.float64)),
+        "log_loss": lost._replace(low=max(0.0, lost.low)),
     }
 
 

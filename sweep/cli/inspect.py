@@ -554,15 +554,15 @@ def space(
                 f"{each.descent:g}",
                 f"{each.l2:g}",
                 f"{100 * each.decay:g} %",
-                f"{each.batch_size}",
-                f"{each.flip_probability:g}",
+                number(searched.axes["batch_size"].clip(each.batch_size)),
+                number(searched.axes["flip_probability"].clip(each.flip_probability)),
             ]
             for each in advised.settings
         ],
-        title="the first trials after trial 0, moved into the space",
+        title="the first trials after trial 0; the space clips what rows and epochs make of them",
     )
     click.echo(
-        f"learned on {', '.join(advised.data)}\n"
+        f"learned on {', '.join(advised.data)} by `python benchmarks/portfolio.py learn`\n"
         "descent: learning rate x steps x the square root of the rows' largest eigenvalue\n"
         "l2: of softmax, bce has a K-th of it; decay period: as a share of the epochs"
     )

@@ -312,8 +312,8 @@ def rungs_table(study: StudyFacts) -> Table | None:
     return Table(
         "Rungs",
         f"Where trials were compared by {config.pruner} (eta {config.eta}): {measure.noun} in "
-        f"{measure.unit}, the best there, and the least and the most that a pruned trial would "
-        "have needed to go on. Trial 0 always goes on.",
+        f"{measure.unit} by the mean of an epoch's weights, the best there, and the least and the "
+        "most that a pruned trial would have needed to go on. Trial 0 always goes on.",
         [*_words("after epoch"), *_numbers("reached", "went on", "best there", "needed")],
         [
             Row(
@@ -337,7 +337,8 @@ def trials_table(study: StudyFacts) -> Table:
     if study.tally.pruned:
         caption += (
             f" To go on, a pruned one would have needed a {study.measure.noun} of what stands "
-            "there; of equals the lower validation loss goes on."
+            "there, by the mean of the epoch's weights where trials are halved; of equals the "
+            "lower validation loss goes on."
         )
     if study.confirmation is not None and any(row.level for row in study.trials):
         floor = study.measure.fine(study.confirmation.noise_floor)

@@ -49,6 +49,7 @@ class Course:
     metric : the objective's name.
     rungs : in order; none where the pruner knows none.
     trials : how many have begun.
+    running : how many of them have not ended: rungs do not count them.
     spent, in_full : trial-epochs until the last trial ended, and of as many trials without pruning.
     best_so_far : after each pass in which trials were compared or complete, the trial-epochs spent
         and the best of those that were still in the search, by their values at their last rung.
@@ -60,6 +61,7 @@ class Course:
     metric: str
     rungs: list[Rung]
     trials: int
+    running: int
     spent: int
     in_full: int
     best_so_far: list[tuple[int, float]]
@@ -70,7 +72,9 @@ class Course:
     def lines(self) -> dict[str, str]:
         """Return what it spent and gained in words, each under its name."""
         spent = f"{self.spent:,} trial-epochs"
-        if self.spent < self.in_full:
+        if self.running:
+            spent += f"; {counted(self.running, 'trial')} in training, which no rung counts yet"
+        elif self.spent < self.in_full:
             times = f"{self.in_full / max(1, self.spent):.1f} times as many"
             spent += f"; {counted(self.trials, 'trial')} in full are {self.in_full:,}, {times}"
         return {"spent": spent, "lead over trial 0": self._lead()}
@@ -111,6 +115,7 @@ def course_of(config: StudyConfig, trials: Sequence[TrialRecord]) -> Course:
         metric=config.metric,
         rungs=[_rung(config, trials, epoch) for epoch in rungs_of(config)],
         trials=len(begun),
+        running=sum(trial.status == Status.RUNNING for trial in trials),
         spent=max(spent.values(), default=0),
         in_full=len(begun) * config.epochs,
         best_so_far=_best_so_far(config, trials, spent),

@@ -148,9 +148,10 @@ class Halving:
             places = math.ceil(len(keys) / self.config.eta)
             if bisect_left(keys, key) >= places:
                 needed = self.config.sign * keys[places - 1][0]
+                tie = " and less loss" if needed == trial.values[-1] else ""
                 return (
                     f"rung {rung}: {self.config.signal} {trial.values[-1]:.4f}, needed "
-                    f"{needed:.4f} to be among the best {places} of {len(keys)} {whom}"
+                    f"{needed:.4f}{tie} to be among the best {places} of {len(keys)} {whom}"
                 )
         return None
 

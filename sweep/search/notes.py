@@ -205,7 +205,7 @@ def _search(config: StudyConfig, trials: Sequence[TrialRecord]) -> list[str]:
         return []
     tables = [table(["", ""], course.lines().items())]
     if course.rungs:
-        head = ["after epoch", "reached", "went on", f"best {config.metric}", "needed"]
+        head = ["after epoch", "reached", "went on", f"best {config.signal}", "needed"]
         rungs = [
             (r.epoch, r.reached, r.went_on, fixed(r.best), r.needed_in_words(fixed))
             for r in course.rungs

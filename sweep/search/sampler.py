@@ -268,7 +268,7 @@ class Sampler:
         points = {"random": self._random, "qmc": self._sobol}
         if config.sampler in points:
             return space.at(points[config.sampler](index))
-        if index < config.slots:
+        if index < max(config.slots, 1 + len(self._advised)):
             return self._first_wave(index)
         study = observe()
         study.sampler = self._tpe(index)
