@@ -67,8 +67,8 @@ SHOWN = 5
     "--pruner",
     type=click.Choice(PRUNERS),
     show_default=PRUNERS[0],
-    help="How trials that fall behind are ended early; with median those that begin before five are "
-    "complete run in full.",
+    help="How trials that fall behind are ended early; with median those that begin before five "
+    "are complete run in full.",
 )
 @click.option(
     "--objective",
