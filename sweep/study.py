@@ -377,13 +377,20 @@ class Study:
                 warned=partial(_tell, shown=progress),
             )
 
-    def test(self, *, refit: bool = False, progress: bool = False) -> HeldOutResult:
+    def test(self, *, refit: bool = False, progress: bool = False) -> HeldOutResult | None:
         """Open the test rows for the selected trial; the study counts how often.
 
         The search never sees these rows. The more often they are looked at, the less they tell.
         With `refit` its setting is trained again on training and validation rows, which makes the
         model that is tested, registered as `champion` and returned by `classifier` from then on.
-        With `few_shot` it is trained again on each draw: the result is the mean over the models.
+        Where the data have no test rows, that is all, and None is returned. With `few_shot` it is
+        trained again on each draw: the result is the mean over the models.
+
+        Raises
+        ------
+        SweepError
+            There are no test rows, and no `refit` is asked for.
+
         """
         from sweep.analysis import draw_models, open_test_rows, refuse_without_test_rows
         from sweep.analysis import refit as refit_trial
@@ -396,13 +403,16 @@ class Study:
                 "rows: leave --refit out, or run a study without --few-shot"
             )
         data, source = self._rows(trial)
-        refuse_without_test_rows(source)
+        if not refit:
+            refuse_without_test_rows(source)
         draws = draw_models(self.record, trial, data) if few_shot else []
         if refit:
             normalise = self.config.normalise_of(trial.params)
             rows = partial(all_development_rows, self.config.data, source, normalise)
             trial = refit_trial(self.record, trial, rows)
             self.sync(progress=progress)
+            if not source.has_test:
+                return None
         return open_test_rows(self.record, trial, source, self.tracker, refit=refit, draws=draws)[0]
 
     def predict(self, file: AnyPath | DataFiles, out: AnyPath) -> int:

@@ -221,8 +221,8 @@ def print_comparison(comparison: Comparison) -> None:
 @click.option(
     "--refit",
     is_flag=True,
-    help="Train the selected setting again on training and validation rows; that model is tested, "
-    "and registered as champion.",
+    help="Train the selected setting again on training and validation rows; that model is tested "
+    "where there are test rows, and registered as champion.",
 )
 @rows_options
 @json_option
@@ -241,17 +241,21 @@ def test(study_name: str, *, refit: bool, as_json: bool, **where: Any) -> None:
     openings = len(study.record.attribute(TEST_OPENINGS, []))
     if as_json:
         facts = {"study": study.name, "trial": trial.number, "refit": refit, "openings": openings}
-        click.echo(json.dumps(facts | result.record()))
+        click.echo(json.dumps(facts | ({"rows": 0} if result is None else result.record())))
         return
     again = ", trained again on training and validation rows" if refit else ""
-    click.echo(
-        f"{study.name} trial {trial.number} ({grounds(study.record)}{again}): test accuracy "
-        f"{held_out_accuracy(result)} (95 % interval, {result.rows:,} rows)"
-    )
-    for line in held_out_lines(result):
-        click.echo(line)
-    times = "once" if openings == 1 else f"{openings} times"
-    click.echo(f"The test rows have been opened {times} for this study.")
+    name = f"{study.name} trial {trial.number} ({grounds(study.record)}{again})"
+    if result is None:
+        click.echo(f"{name}: not tested, since the data have no test rows.")
+    else:
+        click.echo(
+            f"{name}: test accuracy {held_out_accuracy(result)} "
+            f"(95 % interval, {result.rows:,} rows)"
+        )
+        for line in held_out_lines(result):
+            click.echo(line)
+        times = "once" if openings == 1 else f"{openings} times"
+        click.echo(f"The test rows have been opened {times} for this study.")
     if refit:
         click.echo("That model is the champion now; `sweep predict` uses it.")
 

@@ -82,6 +82,27 @@ def test_it_is_the_champion_counted_and_not_trained_twice(study, workspace):
     study.export(workspace.root / "study.zip")
 
 
+def test_data_without_test_rows_get_the_champion_alone(workspace, tmp_path, invoke, monkeypatch):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "bare.npz", X=rng.normal(size=(60, 4)), y=np.arange(60) % 3)
+    study = sweep.run("bare", data=tmp_path / "bare.npz", folder=workspace, trials=2, epochs=2)
+    with pytest.raises(SweepError, match="holds no test rows"):
+        study.test()
+    assert study.record.attribute(REFITS) is None
+    assert study.test(refit=True) is None
+    (run,) = study.tracker.runs(role="refit")
+    assert champion_run(study.tracker, "bare") == run.info.run_id
+    assert study.classifier().digest == find_refit(study.record, study.best).weights_digest
+    assert study.record.attribute(TEST_OPENINGS) is None
+    monkeypatch.chdir(workspace.root)
+    said = invoke("test", "bare", "--refit")
+    assert (said.exit_code, said.stderr) == (0, "")
+    assert "not tested, since the data have no test rows" in said.stdout
+    assert "That model is the champion now" in said.stdout
+    told = json.loads(invoke("test", "bare", "--refit", "--json").stdout)
+    assert (told["refit"], told["openings"], told["rows"]) == (True, 0, 0)
+
+
 def test_an_archive_has_the_refit_which_is_the_champion_elsewhere(
     study, tmp_path, tiny_npz, furnish
 ):
