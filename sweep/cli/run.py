@@ -166,7 +166,7 @@ def show_plan(plan: Plan) -> None:
 def summary(study: Study) -> list[str]:
     """Return in short lines why training stopped, what is best, how sure, and what comes next."""
     from sweep.analysis import boundary_lines, find_selected
-    from sweep.search import tally
+    from sweep.search import REFITS, tally
 
     record, session = study.record, study.session
     assert session is not None  # noqa: S101 - it was run just now
@@ -174,6 +174,12 @@ def summary(study: Study) -> list[str]:
     best = find_selected(record)
     if best is not None:
         lines += [*best_lines(record, best), *boundary_lines(record)]
+        refits = [*record.attribute(REFITS, {})]
+        if refits and str(best.number) not in refits:
+            lines.append(
+                f"champion: trial {best.number} now, no longer trial {refits[-1]} trained again on "
+                f"all rows; `sweep test {study.name} --refit` trains trial {best.number} on them"
+            )
     if foreign := record.foreign():
         lines.append(f"left alone: trials of other programs: {_listed(foreign)}")
     if refused := record.refused():

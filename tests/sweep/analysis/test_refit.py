@@ -103,6 +103,22 @@ def test_data_without_test_rows_get_the_champion_alone(workspace, tmp_path, invo
     assert (told["refit"], told["openings"], told["rows"]) == (True, 0, 0)
 
 
+def test_a_run_says_that_another_trial_than_the_one_trained_again_is_the_champion(
+    study, tiny_npz, invoke, monkeypatch
+):
+    monkeypatch.chdir(study.record.workspace.root)
+    best, data = study.best, study.config.data
+    other = next(trial for trial in study.record.trials() if trial.number != best.number)
+    rows = all_development_rows(data, open_source(str(tiny_npz)), data.normalise)
+    refit(study.record, other, lambda: rows)
+    said = invoke("run", study.name).stdout
+    (line,) = [line for line in said.splitlines() if line.startswith("champion: ")]
+    assert f"trial {best.number} now, no longer trial {other.number}" in line
+    assert f"`sweep test {study.name} --refit`" in line
+    refit(study.record, best, lambda: rows)
+    assert "champion: " not in invoke("run", study.name).stdout
+
+
 def test_an_archive_has_the_refit_which_is_the_champion_elsewhere(
     study, tmp_path, tiny_npz, furnish
 ):
