@@ -3,10 +3,10 @@
     python benchmarks/time_to_answer.py [--small] [--data-dir FOLDER] [--limit SECONDS]
         [--results FOLDER]
 
-On images of CIFAR-10 (30,000 training rows) and on features of them (10,000 rows of random
-convolutions), each contestant gets the same rows as a file, both cores to itself and so many
-seconds, from the start of its process. 5,000 rows select. An answer is the trial that was best on
-these after its last epoch; it is judged by rows that nobody selected by. The times are those until
+On images of CIFAR-10 (30,000 train, 5,000 select, 10,000 judge) and on features of them (random
+convolutions; 5,000, 3,000 and 5,000), each contestant gets the same rows as a file, both cores to
+itself and so many seconds, from the start of its process. An answer is the trial that was best on
+the rows that select after its last epoch; it is judged by rows that nobody selected by. The times are those until
 any epoch of any trial came within 0.3 points, and within 1 point, of the best answer of all
 contestants on the rows that select, and until the answer so far was within 0.3 points of the best
 answer of all on the rows that judge. The former favours who tries much: the best of many is lucky.
