@@ -6,12 +6,12 @@
 On images of CIFAR-10 (30,000 train, 5,000 select, 10,000 judge) and on features of them (random
 convolutions; 5,000, 3,000 and 5,000), each contestant gets the same rows as a file, both cores to
 itself and so many seconds, from the start of its process. An answer is the trial that was best on
-the rows that select after its last epoch; it is judged by rows that nobody selected by. The times are those until
-any epoch of any trial came within 0.3 points, and within 1 point, of the best answer of all
-contestants on the rows that select, and until the answer so far was within 0.3 points of the best
-answer of all on the rows that judge. The former favours who tries much: the best of many is lucky.
-">" says that the limit came first, and "never" that the search ended before. PyTorch takes part
-where it is installed.
+the rows that select after its last epoch; it is judged by rows that nobody selected by. The times
+are those until any epoch of any trial came within 0.3 points, and within 1 point, of the best
+answer of all contestants on the rows that select, and until the answer so far was within 0.3 points
+of the best answer of all on the rows that judge. The former favours who tries much: the best of
+many is lucky. ">" says that the limit came first, and "never" that the search ended before. PyTorch
+takes part where it is installed.
 """
 
 from __future__ import annotations
