@@ -106,6 +106,8 @@ def train(
                     name: _with_averaged(
                         asked(weights, bias, one), asked(mean_weights, mean_bias, one), averaged
                     )
+                    if averaged
+                    else asked(weights, bias, one)
                     for name, one in evaluation.items()
                 },
             )
